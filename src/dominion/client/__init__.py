@@ -1,0 +1,1 @@
+"""The caller's side: provider classes behind one small API, and their configuration file."""

@@ -1,0 +1,1 @@
+"""Secrets: minted, hashed, compared and presented. Never touches a socket or a log."""

@@ -1,0 +1,1 @@
+"""Nouns, contracts and errors. Imports the standard library and msgspec only."""

@@ -1,0 +1,274 @@
+"""The boundaries between the floors, as Protocols. Each says what may be raised.
+
+Times are epoch seconds unless named otherwise; money is integer nano-dollars.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from dominion.domain.errors import DominionError, ProviderError
+from dominion.domain.messages import Answer, Event, Request
+from dominion.domain.people import ApiKey, Limits, User, UserStatus
+from dominion.domain.providers import Target
+from dominion.domain.records import JournalRecord, Totals, UsageRow, UsageSummary
+from dominion.domain.usage import Usage
+
+Fields = dict[str, msgspec.Raw]
+"""The top level of a JSON body: names to the untouched bytes of their values."""
+
+
+class Clock(Protocol):
+    """Time is an argument, so that tests can move it."""
+
+    def now(self) -> float:
+        """Epoch seconds, UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+
+
+# --- wire ---------------------------------------------------------------------------------------------------------
+
+
+class Peek(msgspec.Struct, frozen=True):
+    """What routing and admission need of a request, read without touching the messages.
+
+    `output_cap` is what the caller asked for (None: nothing); `choices` is n; `asks_usage` says that the caller wants
+    usage inside the stream; `provider` only the native dialect can name. `user` is the caller's own label, if any.
+    """
+
+    model: str
+    stream: bool
+    output_cap: int | None = None
+    choices: int = 1
+    asks_usage: bool = True
+    provider: str = "auto"
+
+
+class Seen(msgspec.Struct):
+    """What a relayed answer told the gateway on its way through. Filled by taps and by `read_seen`.
+
+    `usage` None: not reported. `frames` counts the relayed frames that carry content and `content_bytes` estimates
+    the bytes of text in them, for the estimate when usage never came. `done`: the provider's own end mark was seen.
+    `failed` holds the text of an error that the provider sent inside the stream.
+    """
+
+    usage: Usage | None = None
+    finish: str = ""
+    model: str = ""
+    frames: int = 0
+    content_bytes: int = 0
+    done: bool = False
+    failed: str = ""
+
+
+class Tap(Protocol):
+    """Watches a stream that is relayed in its own dialect, and may take single frames out of it."""
+
+    seen: Seen
+
+    def feed(self, chunk: bytes) -> bytes:
+        """The bytes to relay now (may be empty). Raises UnexpectedResponse when a frame outgrows its limit."""
+
+    def end(self) -> bytes:
+        """What was held back, when the provider has closed the stream."""
+
+
+class StreamReader(Protocol):
+    """A provider's stream: bytes to events. The same events come out however the bytes are cut."""
+
+    def feed(self, chunk: bytes) -> list[Event]:
+        """Events completed by this chunk. Raises UnexpectedResponse for what is not the dialect."""
+
+    def end(self) -> list[Event]:
+        """Events completed by the end. Raises UnexpectedResponse when the stream broke off before its end mark."""
+
+
+class StreamWriter(Protocol):
+    """Events to the bytes of the door's stream."""
+
+    def write(self, event: Event) -> bytes:
+        """The bytes of this event; empty when the dialect has none for it."""
+
+    def end(self) -> bytes:
+        """The closing bytes, with usage and the end mark."""
+
+
+class Written(msgspec.Struct, frozen=True):
+    """A request in a provider's dialect, and the names of the fields that have no place there."""
+
+    body: bytes
+    lost: tuple[str, ...] = ()
+
+
+class Dialect(Protocol):
+    """One API's way to speak, in both roles. Pure: no sockets, no clock, no randomness. `now` and ids are arguments.
+
+    Reading raises InvalidRequest (as a door) or UnexpectedResponse (of a provider), never anything else.
+    """
+
+    name: str
+    stream_type: bytes
+    """content-type of its streams."""
+    carried_headers: tuple[bytes, ...]
+    """Lower-case names of request headers that belong to the dialect and are relayed within it."""
+
+    def peek(self, fields: Fields) -> Peek:
+        """What routing and admission need. Validates the types and ranges of the fields that it reads, and that the
+        messages are a non-empty array."""
+
+    def patch(self, fields: Fields, peek: Peek, *, model: str, output_cap: int | None) -> bytes:
+        """The same request for a provider of this very dialect: the model replaced, the output cap set if given,
+        usage asked for in streams; every other field's bytes untouched."""
+
+    def read_request(self, fields: Fields) -> Request:
+        """The whole request."""
+
+    def write_request(self, request: Request, *, model: str, output_cap: int | None) -> Written:
+        """The request for a provider of this dialect, and what was lost on the way."""
+
+    def read_answer(self, body: bytes) -> Answer:
+        """A provider's whole answer."""
+
+    def write_answer(self, answer: Answer, *, now: int) -> bytes:
+        """An answer for a caller of this dialect. `now` epoch seconds."""
+
+    def read_seen(self, body: bytes) -> Seen:
+        """Usage, finish and model of a whole answer that is relayed untouched; cheap. Never raises for missing
+        fields; raises UnexpectedResponse when the body is not JSON of the dialect."""
+
+    def tap(self, *, hide_usage: bool) -> Tap:
+        """For a relayed stream; `hide_usage` takes the usage frame out, which the caller did not ask for."""
+
+    def reader(self) -> StreamReader:
+        """For a provider's stream that must be translated."""
+
+    def writer(self, *, now: int, asks_usage: bool) -> StreamWriter:
+        """For a translated stream to a caller of this dialect."""
+
+    def read_error(self, provider: str, status: int, body: bytes) -> ProviderError:
+        """A provider's error answer, sorted into the tree. `provider` is the display name used in sentences.
+        Never raises; the error's message never holds a credential. `retry_after` comes from the body where the
+        dialect puts it there; the caller adds what the headers say."""
+
+    def write_error(self, error: DominionError, request_id: str) -> bytes:
+        """The body of an error for a caller of this dialect."""
+
+    def write_stream_error(self, error: DominionError, request_id: str) -> bytes:
+        """The same inside a running stream, with whatever ends the stream in this dialect."""
+
+
+# --- upstream -----------------------------------------------------------------------------------------------------
+
+
+class Exchange(Protocol):
+    """One request on its way to a provider, with the head of the answer read."""
+
+    status: int
+    headers: Mapping[bytes, bytes]
+    """Lower-case names; repeated headers joined by a comma."""
+
+    async def chunk(self) -> bytes:
+        """The next piece of the body, as it came; b"" at the end. Raises NetworkFailure, ProviderTimeout."""
+
+    async def read(self, limit: int) -> bytes:
+        """The rest of the body. Raises also UnexpectedResponse when it is longer than `limit` bytes."""
+
+    def close(self) -> None:
+        """Give the connection back if the answer was read to its end, else cut it at once. Idempotent, never waits."""
+
+
+class Upstream(Protocol):
+    """Sends completions to providers."""
+
+    async def send(self, target: Target, body: bytes, extra: bytes = b"") -> Exchange:
+        """Send one request; `extra` are further header lines, each ended by CRLF.
+
+        Returns when the head of the answer is there. Raises NetworkFailure (with `sent`), ProviderTimeout,
+        UnexpectedResponse. When the awaiting task is cancelled the connection is cut at once.
+        """
+
+
+# --- stores -------------------------------------------------------------------------------------------------------
+
+
+class PeopleStore(Protocol):
+    """Users and keys. Raises StorageUnavailable when the database is."""
+
+    async def add_user(self, user: User) -> None:
+        """Raises Conflict when the id exists."""
+
+    async def user(self, user_id: str) -> User | None:
+        """One user."""
+
+    async def users(self, *, after: str = "", limit: int = 100) -> list[User]:
+        """Users in the order of their ids, from the one after `after`."""
+
+    async def set_status(self, user_id: str, status: UserStatus) -> User | None:
+        """The changed user, or None."""
+
+    async def set_limits(self, user_id: str, limits: Limits) -> User | None:
+        """The changed user, or None."""
+
+    async def add_key(self, key: ApiKey) -> None:
+        """Raises NotFound when the user does not exist."""
+
+    async def key(self, key_id: str) -> tuple[ApiKey, User] | None:
+        """A key, revoked or not, with its user."""
+
+    async def keys(self, user_id: str) -> list[ApiKey]:
+        """All keys of a user, newest first."""
+
+    async def revoke_key(self, key_id: str, at: int) -> ApiKey | None:
+        """The key, revoked now or before; None when there is none."""
+
+
+class LedgerStore(Protocol):
+    """Ledger rows, their sums per window, and roll-ups. Raises StorageUnavailable when the database is."""
+
+    async def add(self, rows: Sequence[UsageRow]) -> int:
+        """Add rows and their sums in one transaction; rows whose id exists are left alone. Returns how many were new."""
+
+    async def totals(self, user_id: str, day: int, month: int) -> tuple[Totals, Totals]:
+        """Sums of one UTC day (days since the epoch) and one month (year * 12 + month - 1)."""
+
+    async def summary(self, *, user_id: str | None, first_day: int, last_day: int) -> list[UsageSummary]:
+        """Sums by day, user, provider and model, from roll-ups, never from rows."""
+
+    async def rows(self, *, user_id: str | None, limit: int) -> list[UsageRow]:
+        """The newest rows first."""
+
+
+class SettingsStore(Protocol):
+    """Small values that the gateway keeps for itself."""
+
+    async def get(self, name: str) -> bytes | None:
+        """The value."""
+
+    async def put(self, name: str, value: bytes) -> None:
+        """Set the value."""
+
+
+class Journal(Protocol):
+    """The append-only file between an answer and the database. Every call here is synchronous."""
+
+    def append(self, record: JournalRecord) -> None:
+        """One `write`. Raises StorageUnavailable; then nothing of the record counts."""
+
+    def rotate(self) -> int:
+        """Close the segment, begin the next, and return the number of the closed one (any number of segments may
+        be open to deletion)."""
+
+    def discard(self, up_to: int) -> None:
+        """Delete segments up to this number; their rows are in the database."""
+
+    def replay(self) -> list[JournalRecord]:
+        """Records of segments that an earlier process left, in order, without a torn last one."""
+
+    def sync(self) -> None:
+        """fsync what was appended."""
+
+    def close(self) -> None:
+        """Sync and close."""

@@ -1,0 +1,72 @@
+"""A provider is a dialect x a credential x a row of data."""
+
+import msgspec
+
+from dominion.domain.usage import Price
+
+
+class ProviderRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One provider of the catalogue or of the operator's file.
+
+    `wire` names a file in `dominion.wire`, `credentials` a scheme in `dominion.credentials.present`.
+    `base_url` and `chat_path` joined give the completion address. `key_env` lists environment names, first set wins.
+    `prices_as` is the provider id that the price source uses for it, when another.
+    """
+
+    id: str
+    name: str
+    base_url: str
+    wire: str = "openai_chat"
+    credentials: str = "bearer"
+    chat_path: str = "/v1/chat/completions"
+    key_env: tuple[str, ...] = ()
+    default_model: str = ""
+    local: bool = False
+    prices_as: str = ""
+
+
+class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
+    """One model. `id` is what callers write, `sends` what the provider is sent when that differs.
+
+    `max_output` tokens. `price` overrides the price source. `deprecated` says what to use instead.
+    """
+
+    id: str
+    provider: str
+    name: str = ""
+    sends: str = ""
+    context_window: int = 0
+    max_output: int = 0
+    price: Price | None = None
+    deprecated: str = ""
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where a provider's sockets lead. A credential belongs to exactly one origin and never goes elsewhere."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A completion address, rendered once when the configuration is read.
+
+    `head` is the request line and every fixed header, each line ended by CRLF, without content-length and without the
+    empty line. It holds the credential: never log it.
+    """
+
+    origin: Origin
+    head: bytes
+
+
+class Slot(msgspec.Struct, frozen=True):
+    """A configured provider, ready to be asked. Slots are tried in the order of the configuration.
+
+    `models` are ids the operator named for it (bare names go there first); `default_model` answers "auto".
+    """
+
+    row: ProviderRow
+    target: Target
+    models: tuple[str, ...] = ()
+    default_model: str = ""

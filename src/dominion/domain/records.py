@@ -1,0 +1,112 @@
+"""What the journal and the ledger hold: a hold when money is set aside, a row when it is spent.
+
+Both travel as msgpack arrays, so fields are only ever appended, with a default.
+"""
+
+from enum import IntEnum
+
+import msgspec
+
+
+class Certainty(IntEnum):
+    """How a row's token counts came about."""
+
+    MEASURED = 0
+    """The provider reported them."""
+    ESTIMATED = 1
+    """The provider reported none, or the answer was cut: counted from the bytes relayed."""
+    UNKNOWN = 2
+    """The gateway died while the request ran: the likely input and the whole output cap are charged."""
+
+
+class Outcome(IntEnum):
+    """How a request ended."""
+
+    OK = 0
+    """The whole answer was handed over."""
+    CANCELLED = 1
+    """The caller left before the end."""
+    CUT = 2
+    """The provider broke off after the first byte."""
+    FAILED = 3
+    """No byte of an answer: nothing is charged and no quota is used."""
+    LOST = 4
+    """The gateway died while the request ran."""
+
+
+class HoldRecord(msgspec.Struct, frozen=True, array_like=True, tag="h"):
+    """Set aside before the provider is asked. `id` is the request id; `at` epoch milliseconds.
+
+    `likely_input` is the likely number of input tokens (not the bound), `output_cap` what was asked of the provider.
+    `likely_nano` is what both would cost.
+    """
+
+    id: str
+    at: int
+    user_id: str
+    key_id: str
+    provider: str
+    model: str
+    door: str
+    likely_input: int
+    output_cap: int
+    likely_nano: int
+
+
+class UsageRow(msgspec.Struct, frozen=True, array_like=True, tag="u"):
+    """One row of the ledger: what one request used and what it costs. Written once, never changed.
+
+    `id` is the request id and the primary key. `at` is epoch milliseconds of admission: it decides the day and month
+    that are charged. `cost_nano` nano-dollars. `latency_ms` whole request, `first_ms` to the first byte of the answer.
+    `lost` names of request fields that had no place in the provider's dialect, comma-separated.
+    """
+
+    id: str
+    at: int
+    user_id: str
+    key_id: str
+    provider: str
+    model: str
+    door: str
+    stream: bool
+    outcome: int
+    certainty: int
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    reasoning_tokens: int
+    cost_nano: int
+    latency_ms: int
+    first_ms: int
+    finish: str
+    over_hold: bool = False
+    error: str = ""
+
+
+JournalRecord = HoldRecord | UsageRow
+
+
+class Totals(msgspec.Struct):
+    """Sums over one window of one user. Spend in nano-dollars."""
+
+    requests: int = 0
+    tokens: int = 0
+    spend_nano: int = 0
+
+
+class UsageSummary(msgspec.Struct, frozen=True):
+    """Sums over ledger rows that share `user_id`, `provider`, `model` and `day` (YYYY-MM-DD, UTC)."""
+
+    day: str
+    user_id: str
+    provider: str
+    model: str
+    requests: int
+    failed: int
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    reasoning_tokens: int
+    cost_nano: int

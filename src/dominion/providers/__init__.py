@@ -1,0 +1,1 @@
+"""The catalogue: one row of data per provider and model, and the few small files that need code."""

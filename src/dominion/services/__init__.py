@@ -1,0 +1,1 @@
+"""What the gateway does. Knows contracts, never stores, sockets or settings."""

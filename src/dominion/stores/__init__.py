@@ -1,0 +1,1 @@
+"""The gateway's memory: database, journal. Implements the contracts of `domain.contracts`."""

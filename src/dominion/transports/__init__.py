@@ -1,0 +1,1 @@
+"""Doors: how callers reach the services. The only place that knows status numbers."""

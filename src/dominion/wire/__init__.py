@@ -1,0 +1,1 @@
+"""Dialects: bytes to values and back, for both roles. Never touches a socket, a clock or a file."""
