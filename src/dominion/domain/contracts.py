@@ -10,7 +10,7 @@ import msgspec
 
 from dominion.domain.errors import DominionError, ProviderError
 from dominion.domain.messages import Answer, Event, Request
-from dominion.domain.people import ApiKey, Limits, User, UserStatus
+from dominion.domain.people import ApiKey, Limits, Principal, User, UserStatus
 from dominion.domain.providers import Target
 from dominion.domain.records import JournalRecord, Totals, UsageRow, UsageSummary
 from dominion.domain.usage import Usage
@@ -114,6 +114,8 @@ class Dialect(Protocol):
     """content-type of its streams."""
     carried_headers: tuple[bytes, ...]
     """Lower-case names of request headers that belong to the dialect and are relayed within it."""
+    default_headers: tuple[tuple[bytes, bytes], ...]
+    """Headers that each request to a provider of this dialect needs, unless the caller brought them."""
 
     def peek(self, fields: Fields) -> Peek:
         """What routing and admission need. Validates the types and ranges of the fields that it reads, and that the
@@ -189,6 +191,59 @@ class Upstream(Protocol):
         Returns when the head of the answer is there. Raises NetworkFailure (with `sent`), ProviderTimeout,
         UnexpectedResponse. When the awaiting task is cancelled the connection is cut at once.
         """
+
+
+# --- doors --------------------------------------------------------------------------------------------------------
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One request for a completion, as a door hands it over. `received` is monotonic seconds, `size` bytes of the body.
+
+    `carried` are headers that belong to the door's dialect. `strict`: refuse rather than lose a field in translation.
+    """
+
+    id: str
+    door: Dialect
+    fields: Fields
+    size: int
+    principal: Principal
+    received: float
+    carried: dict[bytes, bytes]
+    strict: bool = False
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """What a door may tell the caller about an answer. `cost_nano` None: not known yet (streams).
+
+    `remaining_nano` of the monthly spend cap, None: no cap. `output_cap` only when the gateway set or lowered it.
+    """
+
+    request_id: str
+    provider: str
+    model: str
+    cost_nano: int | None
+    remaining_nano: int | None
+    output_cap: int | None
+    lost: tuple[str, ...]
+    estimated: bool
+
+
+class Reply(Protocol):
+    """Where the answer goes. Writing waits while the caller reads too slowly."""
+
+    started: bool
+
+    async def whole(self, body: bytes, receipt: Receipt) -> None:
+        """The whole answer at once."""
+
+    async def start(self, stream_type: bytes, receipt: Receipt) -> None:
+        """Begin a stream."""
+
+    async def write(self, chunk: bytes) -> None:
+        """More of the stream."""
+
+    async def end(self, chunk: bytes) -> None:
+        """The last of the stream."""
 
 
 # --- stores -------------------------------------------------------------------------------------------------------

@@ -145,7 +145,11 @@ class Forbidden(CallerError):
 
 
 class LimitExceeded(CallerError):
-    """A limit of this gateway. `limit` and `used` are in the limit's own unit, `resets_at` is ISO 8601 UTC or None."""
+    """A limit of this gateway.
+
+    `kind` names the limit as `POST /admin/limits` does. `limit` and `used` (settled and set aside) are in the limit's
+    own unit, US dollars as decimal strings; `resets_at` is ISO 8601 UTC, or None when nothing resets at a fixed time.
+    """
 
     code = "limit_exceeded"
     retryable = True
@@ -155,8 +159,8 @@ class LimitExceeded(CallerError):
         message: str,
         *,
         kind: str,
-        limit: int | float,
-        used: int | float,
+        limit: int | str,
+        used: int | str,
         resets_at: str | None,
         retry_after: float,
         action: str | None = None,
@@ -190,9 +194,13 @@ class TooManyConcurrent(LimitExceeded):
 
 
 class ProviderError(DominionError):
-    """The provider failed. `provider` is its display name, `status` what it answered (None: nothing)."""
+    """The provider failed. `provider` is its display name, `status` what it answered (None: nothing).
+
+    `verbatim` is the provider's own error body, set when it may be relayed to a caller of the same dialect.
+    """
 
     code = "provider_error"
+    verbatim: bytes = b""
 
     def __init__(
         self,

@@ -11,6 +11,8 @@ class ProviderRow(msgspec.Struct, frozen=True, kw_only=True):
     `wire` names a file in `dominion.wire`, `credentials` a scheme in `dominion.credentials.present`.
     `base_url` and `chat_path` joined give the completion address. `key_env` lists environment names, first set wins.
     `prices_as` is the provider id that the price source uses for it, when another.
+    `model_prefixes` begin bare model names that belong to it beyond its rows. `documented_model` is the default that
+    specification 004 prints, kept where it has died since; `free_tier` as 004 prints it.
     """
 
     id: str
@@ -23,6 +25,9 @@ class ProviderRow(msgspec.Struct, frozen=True, kw_only=True):
     default_model: str = ""
     local: bool = False
     prices_as: str = ""
+    model_prefixes: tuple[str, ...] = ()
+    documented_model: str = ""
+    free_tier: bool = False
 
 
 class ModelRow(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,49 @@
+"""How a provider's key is shown to it: header lines, rendered once. Must never log or print what it renders."""
+
+from collections.abc import Callable, Mapping
+
+from dominion.domain.providers import Origin
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+_SCHEMES: Mapping[str, Callable[[str], str]] = {
+    "none": lambda _: "",
+    "bearer": lambda key: f"authorization: Bearer {key}\r\n",
+    "header_key": lambda key: f"x-api-key: {key}\r\n",
+    # Tokens of the Claude OAuth flow need this beta header on every request (providers.md 0.3).
+    "anthropic_oauth": lambda key: f"authorization: Bearer {key}\r\nanthropic-beta: oauth-2025-04-20\r\n",
+}
+
+
+def headers(scheme: str, key: str) -> bytes:
+    """Header lines, each ended by CRLF, that show `key` in one of the schemes named above.
+
+    Raises ValueError, which never holds the key, for an unknown scheme, and for a key that is empty where one is
+    needed or holds anything but visible ASCII: a line break would let a key write headers of its own.
+    """
+    if scheme not in _SCHEMES:
+        raise ValueError(f"unknown credential scheme {scheme!r}; known are {', '.join(_SCHEMES)}")
+    if scheme != "none" and not key:
+        raise ValueError("the key is empty")
+    if not all("!" <= character <= "~" for character in key):
+        raise ValueError("the key holds a space, a control character or a character outside ASCII")
+    return _SCHEMES[scheme](key).encode("ascii")
+
+
+def head(origin: Origin, path: str, credential: bytes, agent: str) -> bytes:
+    """The request line and the fixed headers of a completion request, for `Target.head`.
+
+    Headers that a caller may bring itself, such as anthropic-version, are not among them. `accept-encoding: identity`
+    because compressed streams arrive late and cannot be tapped.
+    """
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    if origin.port != _DEFAULT_PORTS.get(origin.scheme):
+        host = f"{host}:{origin.port}"
+    lines = (
+        f"POST {path} HTTP/1.1\r\n"
+        f"host: {host}\r\n"
+        "content-type: application/json\r\n"
+        "accept-encoding: identity\r\n"
+        f"user-agent: {agent}\r\n"
+    )
+    return lines.encode("ascii") + credential

@@ -1,0 +1,115 @@
+"""What one request used and costs: built while it runs, settled exactly once, whatever ends it."""
+
+from dominion.domain.contracts import Call, Clock, Peek, Receipt, Seen
+from dominion.domain.records import Certainty, Outcome, UsageRow
+from dominion.domain.usage import Usage
+from dominion.rules.estimates import likely_output
+from dominion.rules.pricing import charge
+from dominion.services.admission import Admission, Hold
+from dominion.services.counters import Counters
+from dominion.services.routing import Route
+
+
+class Meter:
+    """The meter of one running request. `route`, `seen` and `lost` are set as the request goes on."""
+
+    def __init__(  # noqa: PLR0913 - the facts of one request, each used once
+        self,
+        call: Call,
+        peek: Peek,
+        hold: Hold,
+        route: Route,
+        likely_input: int,
+        admission: Admission,
+        counters: Counters,
+        clock: Clock,
+    ) -> None:
+        self.call = call
+        self.peek = peek
+        self.hold = hold
+        self.route = route
+        self.seen = Seen()
+        self.lost: tuple[str, ...] = ()
+        self.set_cap: int | None = None
+        self.row: UsageRow | None = None
+        self._likely_input = likely_input
+        self._admission = admission
+        self._counters = counters
+        self._clock = clock
+        self._first_ms = 0
+
+    def first_byte(self) -> None:
+        """The provider has begun to answer."""
+        self._first_ms = int((self._clock.monotonic() - self.call.received) * 1000)
+
+    def settle(self, outcome: Outcome, error: str = "") -> UsageRow:
+        """Write the row, once; later calls return the first one. Raises StorageUnavailable."""
+        if self.row is None:
+            self.row = self._build(outcome, error)
+            self._counters.row(self.row)
+            self._admission.settle(self.hold, self.row)
+        return self.row
+
+    def receipt(self) -> Receipt:
+        """What the caller may know now."""
+        limit, month = self.hold.standing.limits.monthly_spend_nano, self.hold.month
+        return Receipt(
+            request_id=self.call.id,
+            provider=self.route.slot.row.id,
+            model=self.route.sends,
+            cost_nano=self.row.cost_nano if self.row else None,
+            remaining_nano=None if limit is None else max(0, limit - month.spend - month.held_spend),
+            output_cap=self.set_cap,
+            lost=self.lost,
+            estimated=bool(self.row and self.row.certainty),
+        )
+
+    def _usage(self, outcome: Outcome) -> tuple[Usage, Certainty]:
+        """The provider's word if it finished; else what was seen of it, completed by an estimate."""
+        seen = self.seen
+        if outcome == Outcome.FAILED:
+            return Usage(), Certainty.MEASURED
+        if outcome == Outcome.OK and seen.usage is not None:
+            return seen.usage, Certainty.MEASURED
+        known = seen.usage or Usage(input_tokens=self._likely_input)
+        output = max(known.output_tokens, likely_output(seen.frames, seen.content_bytes))
+        return (
+            Usage(
+                input_tokens=known.input_tokens,
+                output_tokens=output,
+                cache_read_tokens=known.cache_read_tokens,
+                cache_write_tokens=known.cache_write_tokens,
+                cache_write_1h_tokens=known.cache_write_1h_tokens,
+                reasoning_tokens=known.reasoning_tokens,
+            ),
+            Certainty.ESTIMATED,
+        )
+
+    def _build(self, outcome: Outcome, error: str) -> UsageRow:
+        usage, certainty = self._usage(outcome)
+        price = self.route.price
+        cost = charge(usage, price) if price is not None and outcome != Outcome.FAILED else 0
+        principal, hold = self.call.principal, self.hold
+        return UsageRow(
+            id=hold.id,
+            at=hold.at,
+            user_id=principal.user.id,
+            key_id=principal.key_id,
+            provider=self.route.slot.row.id,
+            model=self.route.sends,
+            door=self.call.door.name,
+            stream=self.peek.stream,
+            outcome=int(outcome),
+            certainty=int(certainty),
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cache_read_tokens=usage.cache_read_tokens,
+            cache_write_tokens=usage.cache_write_tokens,
+            reasoning_tokens=usage.reasoning_tokens,
+            cost_nano=cost,
+            latency_ms=int((self._clock.monotonic() - self.call.received) * 1000),
+            first_ms=self._first_ms,
+            finish=self.seen.finish,
+            over_hold=cost > hold.grant.nano or usage.total_tokens > hold.grant.tokens,
+            error=error,
+        )

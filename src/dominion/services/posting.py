@@ -1,0 +1,178 @@
+"""Moves ledger rows from the journal into the database, in batches, behind every answer. Never on the hot path.
+
+A row counts from the moment it is in the journal. A segment of the journal is deleted only when all its rows are in
+the database and all its holds have ended; whatever an earlier process left is replayed before the doors open.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from itertools import islice
+
+from dominion.domain.contracts import Journal, LedgerStore
+from dominion.domain.errors import StorageUnavailable
+from dominion.domain.records import Certainty, HoldRecord, JournalRecord, Outcome, UsageRow
+
+LOG = logging.getLogger("dominion.posting")
+PAUSE = 0.1
+"""Seconds between two batches: how far the database may lag behind the journal."""
+SYNC_EVERY = 0.05
+BATCH = 500
+RECORDS_PER_SEGMENT = 50_000
+
+
+class Posting:
+    """The one writer of the journal and of the ledger in this process."""
+
+    def __init__(self, journal: Journal, ledger: LedgerStore) -> None:
+        self._journal = journal
+        self._ledger = ledger
+        self._pending: deque[UsageRow] = deque()
+        self._segment = 0
+        self._records = 0
+        self._unsynced = False
+        self._open_holds: dict[int, int] = {0: 0}
+        self._closed: deque[tuple[int, int, int]] = deque()
+        self.posted = 0
+        self.appended = 0
+        self.storage_failing = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self._posting = asyncio.Lock()
+
+    @property
+    def pending(self) -> int:
+        """Rows that are in the journal and not yet in the database."""
+        return len(self._pending)
+
+    # --- the hot path: synchronous, one write each
+
+    def open(self, hold: HoldRecord) -> int:
+        """Record a hold; returns the mark to give to `close_hold`. Raises StorageUnavailable: do not run."""
+        self._append(hold)
+        self._open_holds[self._segment] += 1
+        return self._segment
+
+    def settle(self, row: UsageRow, mark: int) -> None:
+        """Record what a hold came to. Raises StorageUnavailable after having kept the row for the database."""
+        self._open_holds[mark] -= 1
+        self._pending.append(row)
+        self.appended += 1
+        self._append(row)
+
+    def _append(self, record: JournalRecord) -> None:
+        self._journal.append(record)
+        self._records += 1
+        self._unsynced = True
+
+    # --- the background
+
+    async def start(self) -> int:
+        """Replay what an earlier process left, then begin to work. Returns the number of rows recovered."""
+        recovered = with_lost_holds(self._journal.replay())
+        new = await self._ledger.add(recovered) if recovered else 0
+        self._journal.discard(self._journal.rotate())
+        self._tasks = [asyncio.create_task(self._post_always()), asyncio.create_task(self._sync_always())]
+        return new
+
+    async def flush(self) -> None:
+        """Return when every row that is in the journal now is in the database. Raises StorageUnavailable."""
+        async with self._posting:
+            while self._pending:
+                batch = list(islice(self._pending, BATCH))
+                await self._ledger.add(batch)
+                for _ in batch:
+                    self._pending.popleft()
+                self.posted += len(batch)
+            self._tidy()
+
+    async def close(self) -> None:
+        """Stop the background, post what is left, close the journal."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            await self.flush()
+            if not any(self._open_holds.values()):
+                self._journal.discard(self._journal.rotate())
+        except StorageUnavailable as error:
+            LOG.warning("the journal keeps %d rows for the next start: %s", len(self._pending), error.message)
+        self._journal.close()
+
+    async def _post_always(self) -> None:
+        while True:
+            await asyncio.sleep(PAUSE)
+            try:
+                await self.flush()
+                self._say(failing=False)
+            except StorageUnavailable as error:
+                self._say(failing=True, why=error.message)
+
+    async def _sync_always(self) -> None:
+        while True:
+            await asyncio.sleep(SYNC_EVERY)
+            if self._unsynced:
+                self._unsynced = False
+                try:
+                    await asyncio.to_thread(self._journal.sync)
+                except StorageUnavailable as error:
+                    self._say(failing=True, why=error.message)
+
+    def _say(self, *, failing: bool, why: str = "") -> None:
+        """One log line per change of state, however long it lasts."""
+        if failing and not self.storage_failing:
+            LOG.error("rows wait in the journal, the database does not take them: %s", why)
+        if not failing and self.storage_failing:
+            LOG.warning("the database takes rows again")
+        self.storage_failing = failing
+
+    def _tidy(self) -> None:
+        """Close a long segment, and delete closed ones whose rows are posted and whose holds have ended."""
+        if self._records >= RECORDS_PER_SEGMENT:
+            self._closed.append((self._journal.rotate(), self._segment, self.appended))
+            self._records = 0
+            self._segment += 1
+            self._open_holds[self._segment] = 0
+        while self._closed:
+            number, segment, rows = self._closed[0]
+            if self._open_holds[segment] or self.posted < rows:
+                break
+            self._journal.discard(number)
+            del self._open_holds[segment]
+            self._closed.popleft()
+
+
+def with_lost_holds(records: list[JournalRecord]) -> list[UsageRow]:
+    """The rows of a journal, and a flagged row for each hold that its process never settled.
+
+    A lost hold is charged its likely input and its whole output cap: the most the provider can have billed.
+    """
+    holds = {record.id: record for record in records if isinstance(record, HoldRecord)}
+    rows = [record for record in records if isinstance(record, UsageRow)]
+    for row in rows:
+        holds.pop(row.id, None)
+    return rows + [_lost(hold) for hold in holds.values()]
+
+
+def _lost(hold: HoldRecord) -> UsageRow:
+    return UsageRow(
+        id=hold.id,
+        at=hold.at,
+        user_id=hold.user_id,
+        key_id=hold.key_id,
+        provider=hold.provider,
+        model=hold.model,
+        door=hold.door,
+        stream=False,
+        outcome=Outcome.LOST,
+        certainty=Certainty.UNKNOWN,
+        input_tokens=hold.likely_input,
+        output_tokens=hold.output_cap,
+        cache_read_tokens=0,
+        cache_write_tokens=0,
+        reasoning_tokens=0,
+        cost_nano=hold.likely_nano,
+        latency_ms=0,
+        first_ms=0,
+        finish="",
+        error="gateway_died",
+    )

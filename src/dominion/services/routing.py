@@ -1,0 +1,65 @@
+"""Which providers can answer a model, in which order. Decides once per model name and remembers it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from dominion.domain.contracts import Clock, Dialect
+from dominion.domain.providers import ModelRow, Slot
+from dominion.domain.usage import Price
+from dominion.rules.windows import day_of
+
+REMEMBERED = 2_000
+
+
+class Route(msgspec.Struct, frozen=True, eq=False):
+    """One way to answer: a slot, its dialect, the model name to send, and what is known of model and price."""
+
+    slot: Slot
+    dialect: Dialect
+    sends: str
+    row: ModelRow | None
+    price: Price | None
+
+
+class Resolver(Protocol):
+    """The catalogue, as far as routing needs it."""
+
+    def resolve(self, model: str, provider: str, slots: Sequence[Slot]) -> list[tuple[Slot, str, ModelRow | None]]:
+        """Slots that can answer, best first. Raises UnknownModel or UnknownProvider."""
+
+
+class Routing:
+    """Model names to routes. `price` is asked with provider id, model and epoch seconds."""
+
+    def __init__(
+        self,
+        catalogue: Resolver,
+        slots: Sequence[Slot],
+        dialects: Mapping[str, Dialect],
+        price: Callable[[str, str, float], Price | None],
+        clock: Clock,
+    ) -> None:
+        self._catalogue = catalogue
+        self._slots = slots
+        self._dialects = dialects
+        self._price = price
+        self._clock = clock
+        self._day = 0
+        self._routes: dict[tuple[str, str], list[Route]] = {}
+
+    def routes(self, model: str, provider: str) -> list[Route]:
+        """The routes for a model, never empty. Raises UnknownModel or UnknownProvider."""
+        now = self._clock.now()
+        day = day_of(now)
+        if day != self._day or len(self._routes) > REMEMBERED:  # prices are dated
+            self._routes, self._day = {}, day
+        found = self._routes.get((model, provider))
+        if found is None:
+            found = [
+                Route(slot, self._dialects[slot.row.wire], sends, row, self._price(slot.row.id, sends, now))
+                for slot, sends, row in self._catalogue.resolve(model, provider, self._slots)
+            ]
+            self._routes[model, provider] = found
+        return found

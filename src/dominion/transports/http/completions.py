@@ -1,0 +1,100 @@
+"""The doors of completions: an HTTP request in a dialect becomes a call, its answer goes back the way it came."""
+
+import asyncio
+import itertools
+import logging
+import secrets
+from collections.abc import MutableMapping
+from typing import Any
+
+from dominion.domain.contracts import Call, Clock, Dialect
+from dominion.domain.errors import DominionError, Internal, ShuttingDown, TooLarge, Unauthenticated
+from dominion.services.completion import Completions
+from dominion.services.counters import Counters
+from dominion.services.identity import Identity
+from dominion.transports.http.guard import IpGuard
+from dominion.transports.http.protocol import GatewayProtocol
+from dominion.transports.http.reply import HttpReply, Send
+from dominion.transports.http.request import CallerGone, Headers, Receive, address_of, key_of, read_json
+from dominion.wire.fields import read_fields
+
+LOG = logging.getLogger("dominion.http")
+STRICT = b"x-dominion-strict"
+
+
+class RequestIds:
+    """Ids that are unique over processes and restarts, and cost no randomness per request."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._prefix = f"req_{int(clock.now()):x}{secrets.token_hex(4)}_"
+        self._count = itertools.count(1)
+
+    def next(self) -> str:
+        """The next id."""
+        return f"{self._prefix}{next(self._count):x}"
+
+
+class CompletionDoor:
+    """Answers POST requests of every completion dialect."""
+
+    def __init__(  # noqa: PLR0913 - every one is a collaborator
+        self,
+        completions: Completions,
+        identity: Identity,
+        guard: IpGuard,
+        ids: RequestIds,
+        counters: Counters,
+        clock: Clock,
+        *,
+        largest_body: int,
+        trusted_proxies: frozenset[str],
+    ) -> None:
+        self._completions = completions
+        self._identity = identity
+        self._guard = guard
+        self._ids = ids
+        self._counters = counters
+        self._clock = clock
+        self._largest_body = largest_body
+        self._trusted = trusted_proxies
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send, dialect: Dialect) -> None:
+        """Answer one request. Never raises."""
+        connection: GatewayProtocol = scope["dominion.connection"]
+        reply = HttpReply(send, dialect, self._ids.next())
+        try:
+            call = await self._read(scope, receive, dialect, reply.request_id)
+            connection.watch(asyncio.current_task())
+            await self._completions.answer(call, reply)
+        except DominionError as error:
+            self._counters.refused[error.code] += 1
+            await reply.fail(error, close=isinstance(error, TooLarge | Unauthenticated))
+        except CallerGone:
+            pass
+        except asyncio.CancelledError:
+            if not connection.gone:  # the drain's time is over
+                await reply.fail(ShuttingDown("The gateway is shutting down."))
+        except Exception:
+            LOG.exception("%s: a defect of the gateway", reply.request_id)
+            await reply.fail(Internal("Something went wrong inside the gateway."))
+        finally:
+            connection.watch(None)
+
+    async def _read(self, scope: MutableMapping[str, Any], receive: Receive, dialect: Dialect, call_id: str) -> Call:
+        """Guard, identify, read. The key is checked before the body is taken in."""
+        received = self._clock.monotonic()
+        headers: Headers = dict(scope["headers"])
+        self._guard.check(address_of(scope, headers, self._trusted))
+        token = key_of(headers)
+        principal = self._identity.recognise(token) or await self._identity.identify(token)
+        body = await read_json(receive, headers, self._largest_body)
+        return Call(
+            id=call_id,
+            door=dialect,
+            fields=read_fields(body),
+            size=len(body),
+            principal=principal,
+            received=received,
+            carried={name: headers[name] for name in dialect.carried_headers if name in headers},
+            strict=headers.get(STRICT, b"").lower() == b"true",
+        )

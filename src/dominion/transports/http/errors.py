@@ -1,0 +1,65 @@
+"""The only table of status numbers: error classes to HTTP, and back for our own client."""
+
+from dominion.domain import errors as e
+
+STATUS: dict[type[e.DominionError], int] = {
+    e.InvalidRequest: 400,
+    e.TooLarge: 413,
+    e.WrongMediaType: 415,
+    e.LossyTranslation: 422,
+    e.NotFound: 404,
+    e.UnknownModel: 404,
+    e.UnknownProvider: 404,
+    e.WrongMethod: 405,
+    e.Conflict: 409,
+    e.Unauthenticated: 401,
+    e.Forbidden: 403,
+    e.LimitExceeded: 429,
+    e.QuotaExceeded: 429,
+    e.RateLimited: 429,
+    e.TooManyConcurrent: 429,
+    e.ProviderError: 502,
+    e.InvalidCredentials: 502,
+    e.ProviderRateLimited: 429,
+    e.ProviderQuota: 502,
+    e.ModelNotAvailable: 404,
+    e.ProviderRefused: 400,
+    e.ContextOverflow: 400,
+    e.NetworkFailure: 502,
+    e.ProviderTimeout: 504,
+    e.ProviderUnavailable: 503,
+    e.UnexpectedResponse: 502,
+    e.GatewayFailure: 500,
+    e.StorageUnavailable: 503,
+    e.ShuttingDown: 503,
+    e.ConfigProblem: 500,
+    e.Internal: 500,
+}
+PAYMENT_REQUIRED = 402
+"""Anthropic's own status for an exhausted account; its SDKs do not retry it."""
+
+
+def status_of(error: e.DominionError, door: str) -> int:
+    """The HTTP status of an error at a door."""
+    if isinstance(error, e.ProviderRefused | e.ModelNotAvailable) and error.verbatim and error.status:
+        return error.status
+    if isinstance(error, e.QuotaExceeded) and error.kind == "monthly_spend_cap_usd" and door == "anthropic_messages":
+        return PAYMENT_REQUIRED
+    return STATUS[type(error)]
+
+
+def headers_of(error: e.DominionError) -> list[tuple[bytes, bytes]]:
+    """The headers that belong to an error: when to come again, whether to, and which methods there are.
+
+    `x-should-retry: false` keeps the vendors' SDKs from hammering a quota that resets at midnight.
+    """
+    headers = []
+    if error.retry_after is not None:
+        headers.append((b"retry-after", b"%d" % max(1, -int(-error.retry_after // 1))))
+    if isinstance(error, e.QuotaExceeded):
+        headers.append((b"x-should-retry", b"false"))
+    if isinstance(error, e.WrongMethod):
+        headers.append((b"allow", ", ".join(error.allowed).encode()))
+    if isinstance(error, e.Unauthenticated):
+        headers.append((b"www-authenticate", b"Bearer"))
+    return headers

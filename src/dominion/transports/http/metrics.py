@@ -1,0 +1,63 @@
+"""The page for Prometheus: the counters as they are at the moment of the question."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from dominion.services.counters import LATENCY_BUCKETS, Counters
+
+Gauges = Callable[[], Mapping[str, float]]
+
+
+class MetricsPage(Collector):
+    """Renders counters, and the gauges that `gauges` gives (name to value)."""
+
+    def __init__(self, counters: Counters, gauges: Gauges) -> None:
+        self._counters = counters
+        self._gauges = gauges
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+
+    def render(self) -> bytes:
+        """The text of the page."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """Every family; called by the registry."""
+        c = self._counters
+        labels = ("door", "provider", "outcome")
+        yield _counter("dominion_requests", "Settled completions", labels, c.requests.items())
+        yield _counter("dominion_tokens", "Tokens", ("provider", "kind"), c.tokens.items())
+        yield _counter("dominion_cost_nano_usd", "Charges in nano-dollars", ("provider",), _single(c.cost_nano))
+        yield _counter("dominion_refused", "Requests refused or failed, by code", ("code",), _single(c.refused))
+        yield _counter("dominion_uncertain_rows", "Rows not measured", ("certainty",), _single(c.uncertain))
+        yield _counter(
+            "dominion_attempts_failed", "Failed attempts", ("provider", "code"), c.attempts_failed.items()
+        )
+        yield self._latency()
+        for name, value in self._gauges().items():
+            yield GaugeMetricFamily(f"dominion_{name}", name.replace("_", " "), value=value)
+
+    def _latency(self) -> Metric:
+        total, buckets = 0, []
+        for edge, count in zip([*[f"{ms / 1000:g}" for ms in LATENCY_BUCKETS], "+Inf"], self._counters.latency, strict=True):
+            total += count
+            buckets.append((edge, float(total)))
+        family = HistogramMetricFamily("dominion_request_seconds", "Whole requests")
+        family.add_metric([], buckets, self._counters.latency_sum_ms / 1000)
+        return family
+
+
+def _single(counts: Mapping[str, int]) -> Iterable[tuple[tuple[str, ...], int]]:
+    return [((name,), count) for name, count in counts.items()]
+
+
+def _counter(
+    name: str, text: str, labels: tuple[str, ...], items: Iterable[tuple[tuple[str, ...], int]]
+) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, text, labels=labels)
+    for values, count in items:
+        family.add_metric(values, count)
+    return family

@@ -1,0 +1,88 @@
+"""Answers on the way out: statuses, headers and bytes over ASGI's send."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from dominion.domain.contracts import Dialect, Receipt
+from dominion.domain.errors import DominionError, ProviderError
+from dominion.domain.usage import usd
+from dominion.transports.http.errors import headers_of, status_of
+
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+JSON = (b"content-type", b"application/json")
+
+
+class HttpReply:
+    """One HTTP answer. Implements `domain.contracts.Reply`."""
+
+    __slots__ = ("_send", "door", "ended", "request_id", "started")
+
+    def __init__(self, send: Send, door: Dialect, request_id: str) -> None:
+        self._send = send
+        self.door = door
+        self.request_id = request_id
+        self.started = False
+        self.ended = False
+
+    async def whole(self, body: bytes, receipt: Receipt) -> None:
+        """200 and the whole answer, in one write."""
+        await self.plain(200, body, [JSON, *_receipt_headers(receipt)])
+
+    async def start(self, stream_type: bytes, receipt: Receipt) -> None:
+        """200 and a stream. Proxies on the way are asked not to buffer it."""
+        self.started = True
+        headers = [
+            (b"content-type", stream_type),
+            (b"cache-control", b"no-cache"),
+            (b"x-accel-buffering", b"no"),
+            *_receipt_headers(receipt),
+        ]
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def write(self, chunk: bytes) -> None:
+        """More of the stream; waits while the caller reads too slowly."""
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+    async def end(self, chunk: bytes) -> None:
+        """The last of the stream."""
+        self.ended = True
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": False})
+
+    async def plain(self, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+        """A whole answer of any status. `headers` without content-length."""
+        self.started = self.ended = True
+        headers.append((b"content-length", b"%d" % len(body)))
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def fail(self, error: DominionError, *, close: bool = False) -> None:
+        """An error in the door's dialect, in the stream when that has begun."""
+        if self.ended:
+            return
+        if self.started:
+            await self.end(self.door.write_stream_error(error, self.request_id))
+            return
+        headers = [JSON, (b"x-request-id", self.request_id.encode()), *headers_of(error)]
+        if close:
+            headers.append((b"connection", b"close"))
+        verbatim = error.verbatim if isinstance(error, ProviderError) else b""
+        body = verbatim or self.door.write_error(error, self.request_id)
+        await self.plain(status_of(error, self.door.name), body, headers)
+
+
+def _receipt_headers(receipt: Receipt) -> list[tuple[bytes, bytes]]:
+    headers = [
+        (b"x-request-id", receipt.request_id.encode()),
+        (b"x-dominion-provider", receipt.provider.encode()),
+    ]
+    if receipt.cost_nano is not None:
+        headers.append((b"x-dominion-cost-usd", usd(receipt.cost_nano).encode()))
+    if receipt.remaining_nano is not None:
+        headers.append((b"x-dominion-remaining-usd", usd(receipt.remaining_nano).encode()))
+    if receipt.output_cap is not None:
+        headers.append((b"x-dominion-output-cap", b"%d" % receipt.output_cap))
+    if receipt.lost:
+        headers.append((b"x-dominion-lost", ",".join(receipt.lost).encode("ascii", "replace")))
+    if receipt.estimated:
+        headers.append((b"x-dominion-usage", b"estimated"))
+    return headers

@@ -1,0 +1,74 @@
+"""Requests on the way in: who, from where, and the body within its limit."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from dominion.domain.errors import InvalidRequest, TooLarge, Unauthenticated, WrongMediaType
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Headers = dict[bytes, bytes]
+
+
+class CallerGone(Exception):  # noqa: N818 - an event, not an error
+    """The caller left before the request was complete."""
+
+
+def bearer(headers: Headers) -> str:
+    """The key of a request, from `authorization: Bearer` or `x-api-key`; "" when there is none.
+
+    Raises InvalidRequest when both are there and differ, so that no two parts of a system can disagree on who calls.
+    """
+    header = headers.get(b"authorization", b"")
+    scheme, _, token = header.partition(b" ")
+    given = token.strip() if scheme.lower() == b"bearer" else b""
+    other = headers.get(b"x-api-key", b"").strip()
+    if given and other and given != other:
+        raise InvalidRequest("The request carries two different keys.", action="Send one key.")
+    return (given or other).decode("latin-1")
+
+
+def key_of(headers: Headers) -> str:
+    """The caller's key. Raises Unauthenticated when there is none."""
+    token = bearer(headers)
+    if not token:
+        raise Unauthenticated("There is no API key in the request.")
+    return token
+
+
+def address_of(scope: MutableMapping[str, Any], headers: Headers, trusted: frozenset[str]) -> str:
+    """The caller's address: the peer's, or what a trusted proxy says in `x-forwarded-for`."""
+    client = scope.get("client")
+    address = client[0] if client else "local"
+    if address in trusted:
+        for hop in reversed(headers.get(b"x-forwarded-for", b"").split(b",")):
+            said = hop.strip().decode("latin-1")
+            if said and said not in trusted:
+                return said[:64]
+    return str(address)
+
+
+async def read_json(receive: Receive, headers: Headers, limit: int) -> bytes:
+    """The body of at most `limit` bytes. Raises WrongMediaType, TooLarge, CallerGone."""
+    kind = headers.get(b"content-type", b"application/json")
+    if b"json" not in kind.lower():
+        raise WrongMediaType(f"The body has the content type {kind.decode('latin-1')[:80]!r}, not JSON.")
+    if headers.get(b"content-encoding", b"identity") != b"identity":
+        raise WrongMediaType("Compressed bodies are not accepted.", action="Send the body without content-encoding.")
+    length = headers.get(b"content-length", b"0")
+    if len(length) > 15 or int(length) > limit:  # noqa: PLR2004 - longer than any length that could be meant
+        raise TooLarge(f"The body is larger than {limit} bytes.")
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False) and message["type"] == "http.request":
+        return body
+    parts, size = [body], len(body)
+    while True:
+        if message["type"] == "http.disconnect":
+            raise CallerGone
+        if size > limit:
+            raise TooLarge(f"The body is larger than {limit} bytes.")
+        if not message.get("more_body", False):
+            return b"".join(parts)
+        message = await receive()
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])

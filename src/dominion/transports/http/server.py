@@ -1,0 +1,35 @@
+"""The ASGI application: completions by one look into a dict, everything else by Starlette's router."""
+
+from collections.abc import Mapping, MutableMapping
+from typing import Any
+
+from starlette.applications import Starlette
+
+from dominion.domain.contracts import Dialect
+from dominion.domain.errors import WrongMethod
+from dominion.transports.http.completions import CompletionDoor, RequestIds
+from dominion.transports.http.reply import HttpReply, Send
+from dominion.transports.http.request import Receive
+
+
+class HttpServer:
+    """The application. `doors` maps the paths of completions to the dialects they speak."""
+
+    def __init__(
+        self, doors: Mapping[str, Dialect], completion: CompletionDoor, rest: Starlette, ids: RequestIds
+    ) -> None:
+        self._doors = doors
+        self._completion = completion
+        self._rest = rest
+        self._ids = ids
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request. The decision is taken on the routed path and nothing else."""
+        dialect = self._doors.get(scope["path"])
+        if dialect is None:
+            await self._rest(scope, receive, send)
+        elif scope["method"] == "POST":
+            await self._completion(scope, receive, send, dialect)
+        else:
+            error = WrongMethod(f"{scope['method']} is not for {scope['path']}.", allowed=("POST",))
+            await HttpReply(send, dialect, self._ids.next()).fail(error)
