@@ -18,8 +18,8 @@ rates = st.integers(0, 10**9)
 
 
 @st.composite
-def prices(draw: st.DrawFn, depth: int = 2) -> Price:
-    tiered = depth > 0 and draw(st.booleans())
+def prices(draw: st.DrawFn, depth: int = 2, lowest: int = 0) -> Price:
+    above = draw(st.none() | st.integers(lowest, lowest + 1_000_000)) if depth else None
     optional = st.none() | rates
     return Price(
         input=draw(rates),
@@ -28,8 +28,8 @@ def prices(draw: st.DrawFn, depth: int = 2) -> Price:
         cache_write=draw(optional),
         cache_write_1h=draw(optional),
         request=draw(st.integers(0, 10**8)),
-        above=draw(st.integers(0, 2_000_000)) if tiered else None,
-        above_price=draw(prices(depth=depth - 1)) if tiered else None,
+        above=above,
+        above_price=None if above is None else draw(prices(depth=depth - 1, lowest=above + 1)),
     )
 
 

@@ -168,9 +168,13 @@ class Dialect(Protocol):
 class Exchange(Protocol):
     """One request on its way to a provider, with the head of the answer read."""
 
-    status: int
-    headers: Mapping[bytes, bytes]
-    """Lower-case names; repeated headers joined by a comma."""
+    @property
+    def status(self) -> int:
+        """The provider's status."""
+
+    @property
+    def headers(self) -> Mapping[bytes, bytes]:
+        """Lower-case names; repeated headers joined by a comma."""
 
     async def chunk(self) -> bytes:
         """The next piece of the body, as it came; b"" at the end. Raises NetworkFailure, ProviderTimeout."""

@@ -270,11 +270,12 @@ class NetworkFailure(ProviderError):
 
 
 class ProviderTimeout(ProviderError):
-    """The provider did not answer in time."""
+    """The provider did not answer in time. `sent`: a request byte may have reached it."""
 
     code = "provider_timeout"
     retryable = True
     default_action = "Send the request again, or use a faster model."
+    sent: bool = True
 
 
 class ProviderUnavailable(ProviderError):

@@ -58,11 +58,14 @@ class Target(msgspec.Struct, frozen=True):
     """A completion address, rendered once when the configuration is read.
 
     `head` is the request line and every fixed header, each line ended by CRLF, without content-length and without the
-    empty line. It holds the credential: never log it.
+    empty line. It holds the credential, which `repr` leaves out.
     """
 
     origin: Origin
     head: bytes
+
+    def __repr__(self) -> str:
+        return f"Target({self.origin!r})"
 
 
 class Slot(msgspec.Struct, frozen=True):

@@ -98,12 +98,13 @@ class Admission:
         self._posting.settle(row, hold.mark)
 
     def _turn(self, standing: Standing, now: float) -> None:
-        """Begin new windows when the UTC day or month has changed; holds keep theirs."""
+        """Begin new windows when the UTC day or month has changed; holds keep theirs. Never turns back: a clock that is
+        set back must not give a used-up day again."""
         day = day_of(now)
-        if day != standing.day.number:
+        if day > standing.day.number:
             standing.day = Window(day)
             month = month_of(day)
-            if month != standing.month.number:
+            if month > standing.month.number:
                 standing.month = Window(month)
 
 

@@ -1,0 +1,1 @@
+"""One file per figure; each takes the running bench and returns rows for the table."""

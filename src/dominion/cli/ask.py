@@ -1,0 +1,77 @@
+"""The command `ask`: a question from the command line or a pipe, and the answer as it comes."""
+
+import asyncio
+import sys
+from contextlib import aclosing
+from typing import Any
+
+import click
+
+from dominion.cli.options import Command, json_option
+from dominion.cli.output import for_stdout, note, print_json
+from dominion.client.llm import LLM
+from dominion.client.provider import LLMResponse
+
+
+@click.command(
+    cls=Command,
+    examples=["ask why is the sky blue", "ask --model gpt-4o-mini 'Summarise this:' < report.txt", "ask --json hello"],
+)
+@click.argument("words", nargs=-1)
+@click.option("--model", help="The model; the gateway chooses without it.")
+@click.option("--provider", help="openai, anthropic, auto, or one of your own.")
+@click.option("--system", help="Instructions for the model.")
+@click.option("--max-tokens", type=click.IntRange(min=1), help="The longest answer, in tokens.")
+@click.option("--temperature", type=click.FloatRange(0, 2), help="How much chance there is in the answer.")
+@click.option("--stream/--no-stream", default=True, help="Print the answer as it comes (usual), or when it is whole.")
+@json_option
+def ask(words: tuple[str, ...], system: str | None, *, stream: bool, as_json: bool, **options: Any) -> None:
+    """Ask a model.
+
+    The question is WORDS, or what is piped in; with both, the piped text comes after the words.
+    """
+    question = "\n\n".join(filter(None, (" ".join(words), _piped())))
+    if not question:
+        raise click.UsageError("There is no question: write it after the command, or pipe it in.")
+    messages = [{"role": "system", "content": system}] if system else []
+    messages.append({"role": "user", "content": question})
+    asyncio.run(_ask(messages, stream=stream and not as_json, as_json=as_json, **options))
+
+
+def _piped() -> str:
+    if sys.stdin.isatty():
+        return ""
+    try:
+        return sys.stdin.buffer.read().decode().strip()
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"What is piped in is not UTF-8 text (byte {error.start}).") from error
+
+
+async def _ask(messages: list[dict[str, str]], *, stream: bool, as_json: bool, **options: Any) -> None:
+    async with LLM() as llm:
+        if llm.provider.name == "stub":
+            note("No gateway and no provider is configured, so the stub answers. Run `dominion login`.")
+        if stream:
+            response = await _print_stream(llm, messages, **options)
+        else:
+            response = await llm.complete(messages, **options)
+            if as_json:
+                print_json(response.to_dict())
+            else:
+                click.echo(for_stdout(response.content))
+    if response.finish_reason == "length" and not as_json:
+        note("The answer was cut at the limit of its length.")
+
+
+async def _print_stream(llm: LLM, messages: list[dict[str, str]], **options: Any) -> LLMResponse:
+    """Print the pieces; whatever ends the answer, the terminal's next line begins at its left."""
+    answer, last = llm.stream(messages, **options), ""
+    async with aclosing(answer):
+        try:
+            async for piece in answer:
+                click.echo(for_stdout(piece), nl=False)
+                last = piece or last
+        finally:
+            if last and not last.endswith("\n"):
+                click.echo()
+    return answer.response or LLMResponse()

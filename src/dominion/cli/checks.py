@@ -1,0 +1,183 @@
+"""What `doctor` looks at on the operator's side. Reads, tries and reports; never changes, makes or repairs anything."""
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+import msgspec
+
+from dominion.client.connection import Connection
+from dominion.client.errors import read_error
+from dominion.config import Settings, load, slots
+from dominion.domain.errors import (
+    ConfigProblem,
+    DominionError,
+    InvalidCredentials,
+    NetworkFailure,
+    ProviderError,
+    ProviderTimeout,
+)
+from dominion.domain.providers import Slot
+from dominion.providers.catalog import STUB, Catalogue
+from dominion.stores import schema
+from dominion.stores.frames import read_frames
+from dominion.stores.sealing import sealing_key
+from dominion.transports.http.listener import bind
+from dominion.wire.openai_chat import OPENAI_CHAT
+
+READ_AT_MOST = 64 * 1024 * 1024
+"""Bytes of the journal that are looked into."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One line of the report. "note" is worth knowing and nothing wrong. `action` says what to do."""
+
+    subject: str
+    state: Literal["ok", "note", "wrong"]
+    text: str
+    action: str = ""
+
+    @classmethod
+    def of(cls, subject: str, error: DominionError) -> "Finding":
+        """An error as a finding."""
+        return cls(subject, "wrong", error.message, error.action)
+
+
+async def operator_findings(environ: Mapping[str, str], folder: Path) -> list[Finding]:
+    """Everything about running a gateway here; `folder` holds .env and dominion.toml."""
+    try:
+        settings = load(environ, None, folder)
+    except ConfigProblem as error:
+        return [Finding.of("configuration", error)]
+    named = settings.config_file or "no dominion.toml"
+    return [
+        Finding("configuration", "ok", f"{named}; everything in it and in the environment is understood."),
+        *_kept(settings),
+        *await _providers(settings),
+        await _port(settings),
+    ]
+
+
+def _kept(settings: Settings) -> Iterator[Finding]:
+    """The data folder and what is in it."""
+    folder = settings.data_dir
+    if not folder.exists():
+        yield Finding("data folder", "note", f"{folder} does not exist yet; the first `serve` makes it.")
+        return
+    if not folder.is_dir() or not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        yield Finding("data folder", "wrong", f"{folder} is no folder that this user can read and write.", "Mend it.")
+        return
+    yield Finding("data folder", "ok", f"{folder} can be read and written.")
+    database = settings.sqlite_path
+    yield _database(database) if database.exists() else Finding("database", "note", f"{database} does not exist yet.")
+    yield _sealing(folder / "sealing.key", needed=database.exists())
+    yield _journal(folder / "journal")
+
+
+def _database(file: Path) -> Finding:
+    try:
+        with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True, timeout=5)) as connection:
+            found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+            users, keys = (
+                connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]  # noqa: S608 - two literals
+                for table in ("users", "api_keys")
+            )
+    except sqlite3.Error as error:
+        return Finding("database", "wrong", f"{file}: {error}.", "Put a backup in its place.")
+    if found != "ok":
+        return Finding("database", "wrong", f"{file} is damaged: {found}.", "Put a backup in its place.")
+    if revision != schema.HEAD:
+        return Finding("database", "note", f"{file} is of another version; `serve` brings it up to date.")
+    return Finding("database", "ok", f"{file} is whole; {users} users, {keys} keys.")
+
+
+def _sealing(file: Path, *, needed: bool) -> Finding:
+    try:
+        if file.exists():
+            sealing_key(file)
+            return Finding("sealing key", "ok", f"{file} is there and private.")
+    except ConfigProblem as error:
+        return Finding.of("sealing key", error)
+    if needed:
+        text = f"{file} is missing, so no key in the database can be checked."
+        return Finding("sealing key", "wrong", text, "Restore it from a backup, or make new keys for all users.")
+    return Finding("sealing key", "note", f"{file} does not exist yet.")
+
+
+def _journal(folder: Path) -> Finding:
+    damaged = sorted(folder.glob("journal-*.log.damaged"))
+    if damaged:
+        text = f"{len(damaged)} damaged segments were set aside in {folder}; rows in them may not be charged."
+        return Finding(
+            "journal", "wrong", text, "Keep them, check the disk, and compare usage with the provider's bill."
+        )
+    segments = sorted(folder.glob("journal-*.log"))
+    if sum(segment.stat().st_size for segment in segments) > READ_AT_MOST:
+        text = f"{len(segments)} segments in {folder} wait for the database."
+        return Finding("journal", "wrong", text, "Check that the gateway runs and can write its database.")
+    try:
+        waiting = sum(len(read_frames(segment.read_bytes())[0]) for segment in segments)
+    except msgspec.DecodeError:
+        return Finding("journal", "wrong", f"{folder} was written by a newer version.", "Start that version once.")
+    return Finding("journal", "ok", f"{len(segments)} segments with {waiting} records in {folder}.")
+
+
+async def _providers(settings: Settings) -> list[Finding]:
+    found, warnings = slots(settings, Catalogue.load(settings.default_model))
+    findings = [Finding("providers", "wrong", warning, "Correct it, or remove the table.") for warning in warnings]
+    real = [slot for slot in found if slot.row.id != STUB]
+    if not real:
+        text = "None is configured, so the stub answers."
+        findings.append(Finding("providers", "note", text, "Set OPENAI_API_KEY or ANTHROPIC_API_KEY."))
+    return findings + list(await asyncio.gather(*map(_provider, real)))
+
+
+async def _provider(slot: Slot) -> Finding:
+    """Ask a provider for its list of models, which costs nothing and shows whether the key is good."""
+    subject, origin = f"provider {slot.row.id}", slot.target.origin
+    request_line, *lines = slot.target.head.decode("ascii").splitlines()
+    headers = dict(line.split(": ", 1) for line in lines if not line.startswith(("host:", "content-type:")))
+    path = request_line.split(" ")[1].removesuffix("/chat/completions").removesuffix("/messages") + "/models"
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    connection = Connection(
+        f"{origin.scheme}://{host}:{origin.port}",
+        headers,
+        partial(OPENAI_CHAT.read_error, slot.row.name),
+        whom=slot.row.name,
+    )
+    try:
+        await connection.call("GET", path)
+    except (InvalidCredentials, NetworkFailure, ProviderTimeout) as error:
+        return Finding.of(subject, error)
+    except ProviderError as error:
+        return Finding(subject, "note", f"{slot.row.name} answers, but not the list of its models: {error.message}")
+    finally:
+        await connection.aclose()
+    return Finding(subject, "ok", f"{slot.row.name} answers.")
+
+
+async def _port(settings: Settings) -> Finding:
+    try:
+        bind(settings.host, settings.port).close()
+    except ConfigProblem as error:
+        return await _listening(settings.port) or Finding.of("port", error)
+    return Finding("port", "ok", f"{settings.host} port {settings.port} is free.")
+
+
+async def _listening(port: int) -> Finding | None:
+    """Whether it is a gateway that took the port."""
+    connection = Connection(f"http://127.0.0.1:{port}", {}, read_error, whom="The gateway")
+    try:
+        await connection.call("GET", "/health")
+    except DominionError:
+        return None
+    finally:
+        await connection.aclose()
+    return Finding("port", "ok", f"A gateway runs on port {port}.")

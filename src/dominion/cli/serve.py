@@ -1,0 +1,80 @@
+"""The command `serve`: options for every setting, and what the start announces."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from dominion import app
+from dominion.cli.options import Command, json_option
+from dominion.cli.output import print_json
+from dominion.config import SETTINGS, Setting, load
+
+
+def _option(setting: Setting) -> Callable[[Any], Any]:
+    names = [setting.option, "--config"] if setting.field == "config_file" else [setting.option]
+    default = f"; default {setting.default}" if setting.default else ""
+    secret = " Others can see it in the list of processes." if setting.kind.name == "secret" else ""
+    return click.option(*names, setting.field, help=f"{setting.help}{secret}  [env: {setting.env}{default}]")
+
+
+def _every_setting(function: Callable[..., None]) -> Callable[..., None]:
+    for setting in reversed(SETTINGS):
+        function = _option(setting)(function)
+    return function
+
+
+@click.command(cls=Command, examples=["serve", "serve --port 8080 --config gateway.toml", "serve --local-model"])
+@click.option("--local-model", is_flag=True, help="Also run a small real model on this machine (extra: local).")
+@_every_setting
+@json_option
+def serve(*, local_model: bool, as_json: bool, **options: str | None) -> None:
+    """Run the gateway.
+
+    Options win over the environment, that over .env, that over dominion.toml.
+    """
+    settings = load(os.environ, options)
+    app.main(settings, _announce_json if as_json else _announce, local_model=local_model)
+
+
+def _announce_json(ready: app.Ready) -> None:
+    """One JSON object when the gateway answers."""
+    first = ready.first
+    print_json(
+        {
+            "url": ready.url,
+            "providers": ready.providers,
+            "warnings": ready.warnings,
+            "recovered": ready.recovered,
+            "first_start": first
+            and {"admin_token": first.admin_token or None, "user_id": first.user_id, "api_key": first.api_key},
+        }
+    )
+
+
+def _announce(ready: app.Ready) -> None:
+    """For people. Each secret is printed once: the command to copy takes it from a variable."""
+    click.echo(f"Dominion answers at {ready.url}; providers: {', '.join(ready.providers)}.")
+    for warning in ready.warnings:
+        click.echo(f"Warning: {warning}")
+    if ready.recovered:
+        click.echo(f"{ready.recovered} rows of an earlier run were recovered from the journal.")
+    if ready.first is None:
+        return
+    click.echo("\nThese are shown only now. Keep them.\n")
+    if ready.first.admin_token:
+        click.echo(f"  export ADMIN_TOKEN={ready.first.admin_token}")
+    if ready.first.api_key:
+        click.echo(f"  export DOMINION_API_URL={ready.url}")
+        click.echo(f"  export DOMINION_API_TOKEN={ready.first.api_key}\n")
+        click.echo("Then ask something:\n")
+        click.echo(_curl(ready.url))
+
+
+def _curl(url: str) -> str:
+    return (
+        f"  curl {url}/v1/llm/complete \\\n"
+        '    -H "Authorization: Bearer $DOMINION_API_TOKEN" -H "Content-Type: application/json" \\\n'
+        """    -d '{"messages": [{"role": "user", "content": "Hello!"}]}'\n"""
+    )

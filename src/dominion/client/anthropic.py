@@ -1,0 +1,11 @@
+"""Anthropic, asked directly with the caller's own `ANTHROPIC_API_KEY`."""
+
+from dominion.client.dialect_provider import DirectProvider
+from dominion.wire.anthropic_messages import ANTHROPIC_MESSAGES
+
+
+class AnthropicProvider(DirectProvider):
+    """Messages of api.anthropic.com, or of `base_url`."""
+
+    name = "anthropic"
+    dialect = ANTHROPIC_MESSAGES

@@ -1,0 +1,115 @@
+"""The recommended provider: every request goes through a Dominion gateway, which holds the providers' keys."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from dominion.client.connection import Connection, key_headers
+from dominion.client.dialect_provider import DialectProvider
+from dominion.client.errors import ErrorBody, GatewayUnreachable, build_error, read_error
+from dominion.client.provider import LLMCompletionOptions, LLMModel, LLMResponse, write_json
+from dominion.client.selection import plain
+from dominion.domain.contracts import Written
+from dominion.domain.errors import DominionError, UnexpectedResponse
+from dominion.domain.messages import Answer, Failed
+from dominion.wire.native import NATIVE
+
+COMPLETE = "/v1/llm/complete"
+T = TypeVar("T")
+
+
+class Counter(msgspec.Struct, frozen=True):
+    """Requests or tokens of one UTC day. `limit` and `remaining` are None when there is no limit."""
+
+    limit: int | None
+    used: int
+    remaining: int | None = None
+    resets_at: str | None = None
+
+
+class Spend(msgspec.Struct, frozen=True):
+    """Money of one UTC month, in decimal strings. `limit_usd` and `remaining_usd` are None when there is no cap."""
+
+    limit_usd: str | None
+    used_usd: str
+    remaining_usd: str | None = None
+    resets_at: str | None = None
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """Requests at this moment, or within a minute; `limit` is None when there is none."""
+
+    limit: int | None
+    used: int
+
+
+class Quota(msgspec.Struct, frozen=True):
+    """One user's limits and use, as `GET /v1/llm/quota` tells them."""
+
+    user_id: str
+    name: str
+    status: str
+    daily_requests: Counter
+    daily_tokens: Counter
+    monthly_spend: Spend
+    concurrent_requests: Rate
+    requests_per_minute: Rate
+
+
+class _Models(msgspec.Struct):
+    models: list[LLMModel]
+
+
+class GatewayProvider(DialectProvider):
+    """A gateway, and the `dom_` key of one of its users (or the admin token, for `call` on admin routes)."""
+
+    name = "gateway"
+    dialect = NATIVE
+
+    def __init__(self, url: str, token: str) -> None:
+        """Raises ConfigProblem for an address or a token that cannot be one."""
+        self.url = plain(url)
+        self._connection = Connection(
+            self.url, key_headers("bearer", token), read_error, whom="The gateway", unreachable=GatewayUnreachable
+        )
+        super().__init__(self._connection, COMPLETE)
+
+    def _write(self, options: LLMCompletionOptions, *, stream: bool) -> Written:
+        return Written(write_json(options.fields() | {"stream": stream}))
+
+    def _failure(self, event: Failed) -> DominionError:
+        return build_error(ErrorBody(event.kind, event.message))
+
+    def _respond(self, answer: Answer, written: Written, headers: Mapping[str, str]) -> LLMResponse:
+        return replace(
+            super()._respond(answer, written, headers),
+            provider=headers.get("x-dominion-provider", ""),
+            cost_usd=headers.get("x-dominion-cost-usd"),
+            lost=tuple(filter(None, headers.get("x-dominion-lost", "").split(","))),
+        )
+
+    async def models(self) -> list[LLMModel]:
+        """The models that the gateway serves."""
+        return _read(await self._connection.call("GET", "/v1/llm/models"), _Models).models
+
+    async def quota(self) -> Quota:
+        """What is used and what is left."""
+        return _read(await self._connection.call("GET", "/v1/llm/quota"), Quota)
+
+    async def call(
+        self, method: str, path: str, fields: Mapping[str, Any] | None = None, query: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Any other JSON route."""
+        body = None if fields is None else write_json(fields)
+        return _read(await self._connection.call(method, path, body, query), dict[str, Any])
+
+
+def _read(body: bytes, shape: type[T]) -> T:
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise UnexpectedResponse(
+            f"The gateway's answer is not what a Dominion gateway sends: {error}.", provider="the gateway"
+        ) from error

@@ -1,0 +1,72 @@
+"""The settings as the program reads them: frozen, made once by `dominion.config.load`; `table.py` explains each."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from dominion.config.secret import Secret
+from dominion.domain.usage import Price
+
+
+class CompatibleProvider(msgspec.Struct, frozen=True, kw_only=True):
+    """One [[providers.openai_compat]] table as the operator wrote it. `models` are names it serves."""
+
+    id: str
+    name: str = ""
+    api_key: Secret | None = None
+    base_url: str = ""
+    chat_path: str = ""
+    model: str = ""
+    models: tuple[str, ...] = ()
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All settings. Limits that are None are lifted; money is in nano-dollars. The rows of SETTINGS say the rest.
+
+    `prices` maps "provider/model" in lower case to the operator's prices. `provider_keys` holds every *_API_KEY of the
+    environment. `provider_tables` names the tables under [providers].
+    """
+
+    config: Path | None
+    data_dir: Path
+    sqlite_path: Path
+    database_url: str
+    host: str
+    port: int
+    workers: int
+    environment: str
+    log_level: str
+    durability: str
+    max_body_bytes: int
+    drain_seconds: float
+    trusted_proxies: tuple[str, ...]
+    admin_token: Secret | None
+    default_model: str
+    openai_api_key: Secret | None
+    openai_base_url: str
+    anthropic_api_key: Secret | None
+    anthropic_oauth_token: Secret | None
+    anthropic_base_url: str
+    rate_limit_max: int | None
+    rate_limit_window_ms: int
+    rate_limit_ip_max: int | None
+    default_daily_requests: int | None
+    default_daily_tokens: int | None
+    default_monthly_spend_cap_usd: int | None
+    default_concurrent_requests: int | None
+    default_requests_per_minute: int | None
+    default_max_output: int
+    unpriced: str
+    bytes_per_token: int
+    connect_seconds: float
+    first_byte_seconds: float
+    idle_seconds: float
+    total_seconds: float
+    http_proxy: Secret | None
+    https_proxy: Secret | None
+    no_proxy: tuple[str, ...]
+    openai_compat: tuple[CompatibleProvider, ...]
+    provider_tables: frozenset[str]
+    provider_keys: Mapping[str, Secret]
+    prices: Mapping[str, Price]

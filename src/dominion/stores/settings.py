@@ -1,0 +1,25 @@
+"""Small values that the gateway keeps for itself, in the database."""
+
+from sqlalchemy import bindparam, select
+
+from dominion.stores.database import Database
+from dominion.stores.schema import settings, upsert
+
+GET = select(settings.c.value).where(settings.c.name == bindparam("name"))
+PUT = upsert(settings, "excluded.{column}")
+
+
+class SqlSettings:
+    """`SettingsStore` over a database."""
+
+    def __init__(self, database: Database) -> None:
+        """Over an open database."""
+        self._database = database
+
+    async def get(self, name: str) -> bytes | None:
+        """The value."""
+        return await self._database.read(lambda connection: connection.execute(GET, {"name": name}).scalar())
+
+    async def put(self, name: str, value: bytes) -> None:
+        """Set the value."""
+        await self._database.write(lambda connection: connection.execute(PUT, {"name": name, "value": value}))
