@@ -52,17 +52,20 @@ def line(row: Row) -> str:
 def markdown(about: Mapping[str, str], rows: Sequence[Row]) -> str:
     """The whole of RESULTS.md."""
     head = "\n".join(f"- {name}: {value}" for name, value in about.items())
-    table = "\n".join(
-        f"| {row.number} | {row.what} | {f'VOID: {row.verdict}' if row.verdict else row.ratio or ''} | "
-        f"{row.control or ''} | {row.facts} |"
-        for row in rows
-    )
+    table = "\n".join(_cells(row) for row in rows)
     return (
         f"# What the gateway costs beside nginx\n\nWritten by `make bench`; do not edit.\n\n{head}\n\n"
         f"## Method\n\n{_METHOD}\n"
         f"## Figures\n\nRatios are gateway / nginx unless the row says otherwise: median, 95 % interval, rounds.\n\n"
         f"| # | figure | ratio | control | absolute, as information |\n|---|---|---|---|---|\n{table}\n"
     )
+
+
+def _cells(row: Row) -> str:
+    """One line of the table, whatever is in an error's message."""
+    ratio = f"VOID: {row.verdict}" if row.verdict else row.ratio or ""
+    cells = (row.number, row.what, ratio, row.control or "", row.facts)
+    return "".join(f"| {' '.join(str(cell).split()).replace('|', '/')} " for cell in cells) + "|"
 
 
 def _commit() -> str:

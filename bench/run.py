@@ -63,7 +63,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.run", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="about a minute, for a first look; writes no RESULTS.md")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="about 75 s, for a first look: its few rounds are often VOID; no RESULTS.md",
+    )
     parser.add_argument("--without-gateway", action="store_true", help="only nginx against nginx: a check of the bench")
     parser.add_argument("--only", metavar="WORD", default="", help="only figures whose name holds this word")
     parser.add_argument("--output", type=Path, help="where to write the table")

@@ -50,11 +50,11 @@ FULL = Plan(
     starts=3,
 )
 QUICK = Plan(
-    rounds=4,
+    rounds=3,
     block_s=1,
     few_rounds=1,
     latency_blocks=6,
-    stream_rounds=2,
+    stream_rounds=1,
     streams=32,
     open_streams=500,
     hold_s=2,

@@ -1,10 +1,13 @@
 """A server that says what a test wants, over a real socket, and remembers what it was asked."""
 
 import json
+import ssl
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 
@@ -13,17 +16,18 @@ class Said(NamedTuple):
 
     body: bytes | Sequence[bytes] = b"{}"
     status: int = 200
-    headers: Mapping[str, str] = {}
+    headers: Mapping[str, str] = MappingProxyType({})
     broken: bool = False
 
 
 class Asked(NamedTuple):
-    """A request as it came; header names in lower case."""
+    """A request as it came; header names in lower case. `port` tells the connections of callers apart."""
 
     method: str
     path: str
     headers: dict[str, str]
     body: bytes
+    port: int
 
     def json(self) -> Any:
         """The body decoded."""
@@ -33,15 +37,15 @@ class Asked(NamedTuple):
 class Scripted:
     """Answers by "METHOD path" without the query; what it does not know is a 404 without a body."""
 
-    def __init__(self, answers: Mapping[str, Said], port: int) -> None:
+    def __init__(self, answers: Mapping[str, Said], url: str) -> None:
         self.answers = dict(answers)
         self.asked: list[Asked] = []
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = url
 
 
-def said(value: Any, status: int = 200, **headers: str) -> Said:
+def said(value: Any, status: int = 200, headers: Mapping[str, str] = MappingProxyType({})) -> Said:
     """A JSON answer."""
-    return Said(json.dumps(value).encode(), status, {"content-type": "application/json", **headers})
+    return Said(json.dumps(value).encode(), status, {"content-type": "application/json"} | dict(headers))
 
 
 def events(*values: Any, broken: bool = False) -> Said:
@@ -50,8 +54,17 @@ def events(*values: Any, broken: bool = False) -> Said:
     return Said(frames, 200, {"content-type": "text/event-stream"}, broken)
 
 
+class _Listening(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A caller that has enough may cut the connection; anything else is a mistake of the test."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
 @contextmanager
-def scripted(answers: Mapping[str, Said]) -> Iterator[Scripted]:
+def scripted(answers: Mapping[str, Said], tls: ssl.SSLContext | None = None) -> Iterator[Scripted]:
     """A running server."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -65,7 +78,7 @@ def scripted(answers: Mapping[str, Said]) -> Iterator[Scripted]:
         def answer(self) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}
             body = self.rfile.read(int(headers.get("content-length", "0")))
-            server.asked.append(Asked(self.command, self.path, headers, body))
+            server.asked.append(Asked(self.command, self.path, headers, body, self.client_address[1]))
             answer = server.answers.get(f"{self.command} {self.path.partition('?')[0]}", Said(b"", 404))
             pieces = [answer.body] if isinstance(answer.body, bytes) else answer.body
             self.send_response(answer.status)
@@ -81,9 +94,10 @@ def scripted(answers: Mapping[str, Said]) -> Iterator[Scripted]:
         def log_message(self, *_: Any) -> None:
             """Be quiet."""
 
-    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    listening.daemon_threads = True
-    server = Scripted(answers, listening.server_address[1])
+    listening = _Listening(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        listening.socket = tls.wrap_socket(listening.socket, server_side=True)
+    server = Scripted(answers, f"{'http' if tls is None else 'https'}://127.0.0.1:{listening.server_address[1]}")
     thread = threading.Thread(target=listening.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

@@ -13,7 +13,9 @@ from dominion.client.provider import LLMCompletionOptions, LLMResponse, LLMToolC
 from dominion.domain.errors import ConfigProblem, InvalidCredentials, InvalidRequest, ProviderRateLimited
 from tests.client.scripted import Scripted, events, said, scripted
 
-HELLO = LLMCompletionOptions(messages=[{"role": "system", "content": "Be short."}, {"role": "user", "content": "Hello!"}])
+HELLO = LLMCompletionOptions(
+    messages=[{"role": "system", "content": "Be short."}, {"role": "user", "content": "Hello!"}]
+)
 CHAT = "POST /v1/chat/completions"
 MESSAGES = "POST /v1/messages"
 CHAT_USAGE = {"prompt_tokens": 11, "completion_tokens": 2, "total_tokens": 13}
@@ -93,7 +95,9 @@ async def test_anthropic_gets_model_temperature_and_the_callers_own_key(server: 
 
 async def test_what_a_call_names_wins_over_the_file(server: Scripted) -> None:
     provider = OpenAIProvider.configured(DirectSection("gpt-4o", 0.2, server.url), {"OPENAI_API_KEY": "k"})
-    await complete(provider, LLMCompletionOptions(messages=HELLO.messages, model="gpt-4o-mini", temperature=1, max_tokens=9))
+    await complete(
+        provider, LLMCompletionOptions(messages=HELLO.messages, model="gpt-4o-mini", temperature=1, max_tokens=9)
+    )
     asked = server.asked[0].json()
     assert (asked["model"], asked["temperature"]) == ("gpt-4o-mini", 1)
     assert 9 in (asked.get("max_tokens"), asked.get("max_completion_tokens"))
@@ -138,7 +142,8 @@ async def test_anthropic_streams_text_and_usage(server: Scripted) -> None:
     start = {"type": "message_start", "message": MESSAGE | {"content": [], "stop_reason": None}}
     block = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
     deltas = [
-        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}} for text in ("H", "i")
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}
+        for text in ("H", "i")
     ]
     end = {"type": "message_delta", "delta": {"stop_reason": "max_tokens"}, "usage": {"output_tokens": 2}}
     stop = [{"type": "content_block_stop", "index": 0}, end, {"type": "message_stop"}]
@@ -151,12 +156,14 @@ async def test_anthropic_streams_text_and_usage(server: Scripted) -> None:
 
 
 async def test_errors_of_the_provider_are_sorted_into_the_tree(server: Scripted) -> None:
-    refused = {"error": {"message": "Incorrect API key provided.", "type": "invalid_request_error", "code": "invalid_api_key"}}
+    refused = {
+        "error": {"message": "Incorrect API key provided.", "type": "invalid_request_error", "code": "invalid_api_key"}
+    }
     server.answers[CHAT] = said(refused, 401)
     with pytest.raises(InvalidCredentials):
         await complete(OpenAIProvider.configured(DirectSection(base_url=server.url), {"OPENAI_API_KEY": "k"}))
     busy = {"type": "error", "error": {"type": "rate_limit_error", "message": "Slow down."}}
-    server.answers[MESSAGES] = said(busy, 429, **{"retry-after": "7"})
+    server.answers[MESSAGES] = said(busy, 429, {"retry-after": "7"})
     with pytest.raises(ProviderRateLimited) as caught:
         await pieces(AnthropicProvider.configured(DirectSection(base_url=server.url), {"ANTHROPIC_API_KEY": "k"}))
     assert caught.value.retry_after == 7.0
@@ -178,7 +185,9 @@ async def test_models_are_listed_by_both(server: Scripted) -> None:
     await provider.aclose()
 
 
-@pytest.mark.parametrize(("kind", "name"), [(OpenAIProvider, "OPENAI_API_KEY"), (AnthropicProvider, "ANTHROPIC_API_KEY")])
+@pytest.mark.parametrize(
+    ("kind", "name"), [(OpenAIProvider, "OPENAI_API_KEY"), (AnthropicProvider, "ANTHROPIC_API_KEY")]
+)
 def test_a_missing_key_is_told_with_its_name_and_the_other_way(kind: type[DirectProvider], name: str) -> None:
     with pytest.raises(ConfigProblem, match=name) as caught:
         kind.configured(DirectSection(), {})

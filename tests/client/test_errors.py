@@ -16,14 +16,18 @@ def every_class(root: type[DominionError] = DominionError) -> list[type[Dominion
 
 def example(kind: type[DominionError]) -> DominionError:
     if issubclass(kind, LimitExceeded):
-        return kind("Too much.", kind="daily_requests", limit=10, used="9.5", resets_at="2026-01-05T00:00:00Z", retry_after=7)
+        return kind(
+            "Too much.", kind="daily_requests", limit=10, used="9.5", resets_at="2026-01-05T00:00:00Z", retry_after=7
+        )
     if issubclass(kind, WrongMethod):
         return kind("Not so.", allowed=("GET", "POST"))
     return kind("It failed.", action="Do this.", param="field")
 
 
 @pytest.mark.parametrize(
-    "kind", [kind for kind in every_class() if kind not in (errors.CallerError, GatewayUnreachable)], ids=lambda kind: kind.code
+    "kind",
+    [kind for kind in every_class() if kind not in (errors.CallerError, GatewayUnreachable)],
+    ids=lambda kind: kind.code,
 )
 def test_every_error_comes_back_as_the_class_it_was(kind: type[DominionError]) -> None:
     sent = example(kind)

@@ -1,9 +1,11 @@
 """The gateway provider against a server that says what the gateway would, and what it never would."""
 
 import socket
+import ssl
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+import trustme
 
 from dominion.client.errors import GatewayUnreachable
 from dominion.client.gateway import GatewayProvider
@@ -44,9 +46,14 @@ async def test_a_request_carries_the_key_and_the_answer_comes_back_whole(
     server: Scripted, gateway: GatewayProvider
 ) -> None:
     headers = {"x-dominion-provider": "openai", "x-dominion-cost-usd": "0.000322500", "x-dominion-lost": "seed,user"}
-    server.answers[COMPLETE] = said(ANSWER, **headers)
+    server.answers[COMPLETE] = said(ANSWER, headers=headers)
     options = LLMCompletionOptions(
-        messages=HELLO.messages, provider="openai", model="gpt-4o-mini", temperature=0.2, max_tokens=64, extra={"top_p": 1}
+        messages=HELLO.messages,
+        provider="openai",
+        model="gpt-4o-mini",
+        temperature=0.2,
+        max_tokens=64,
+        extra={"top_p": 1},
     )
     response = await gateway.complete(options)
     [asked] = server.asked
@@ -61,7 +68,11 @@ async def test_a_request_carries_the_key_and_the_answer_comes_back_whole(
         "stream": False,
     }
     assert (response.content, response.model, response.provider) == ("Hi", "gpt-4o-mini", "openai")
-    assert (response.usage.prompt_tokens, response.usage.completion_tokens, response.usage.total_tokens) == (150, 500, 650)
+    assert (response.usage.prompt_tokens, response.usage.completion_tokens, response.usage.total_tokens) == (
+        150,
+        500,
+        650,
+    )
     assert (response.finish_reason, response.cost_usd, response.lost) == ("stop", "0.000322500", ("seed", "user"))
     assert response.to_dict()["usage"] == USAGE
 
@@ -89,11 +100,10 @@ async def test_a_stream_gives_its_pieces_and_then_the_whole(server: Scripted, ga
 async def test_an_error_inside_a_stream_is_raised_as_what_it_is(server: Scripted, gateway: GatewayProvider) -> None:
     failed = {"type": "error", "error": "provider_unavailable", "message": "OpenAI is overloaded."}
     server.answers[COMPLETE] = events({"type": "text", "text": "Hel"}, failed, "[DONE]")
-    got = []
+    stream = gateway.stream(HELLO)
+    assert await anext(stream) == "Hel"
     with pytest.raises(ProviderUnavailable, match="OpenAI is overloaded"):
-        async for piece in gateway.stream(HELLO):
-            got.append(piece)  # noqa: PERF401 - what came before the error counts too
-    assert got == ["Hel"]
+        await anext(stream)
 
 
 async def test_a_stream_without_its_end_is_not_taken_for_a_whole_answer(
@@ -111,7 +121,7 @@ async def test_a_refusal_is_raised_with_what_to_do_and_when_to_come_again(
     server: Scripted, gateway: GatewayProvider
 ) -> None:
     told = {"error": "quota_exceeded", "message": "No more.", "limit": 5, "used": 5, "action": "Wait."}
-    server.answers[COMPLETE] = said(told, 429, **{"retry-after": "30"})
+    server.answers[COMPLETE] = said(told, 429, {"retry-after": "30"})
     for attempt in (gateway.complete(HELLO), anext(gateway.stream(HELLO))):
         with pytest.raises(QuotaExceeded, match="No more") as caught:
             await attempt
@@ -193,3 +203,14 @@ async def test_a_proxy_of_the_environment_does_not_stand_between_a_program_and_i
         assert (await provider.complete(HELLO)).content == "Hi"
         await provider.aclose()
         assert proxy.asked == []
+
+
+async def test_a_server_whose_certificate_nobody_vouches_for_does_not_get_the_key() -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(tls)
+    with scripted({COMPLETE: said(ANSWER)}, tls) as server:
+        provider = GatewayProvider(server.url, KEY)
+        with pytest.raises(GatewayUnreachable, match="CERTIFICATE_VERIFY_FAILED"):
+            await provider.complete(HELLO)
+        await provider.aclose()
+        assert server.asked == []

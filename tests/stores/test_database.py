@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import fcntl
+import os
 import sqlite3
 import stat
 import subprocess
@@ -70,6 +72,21 @@ def test_many_may_open_a_new_database_at_once(tmp_path: Path) -> None:
         opened = list(threads.map(Database.open, [tmp_path / "gateway.db"] * 8))
     for one in opened:
         asyncio.run(one.close())
+
+
+def test_one_at_a_time_opens_the_databases_of_a_folder(tmp_path: Path) -> None:
+    here, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
+    asyncio.run(Database.open(here / "gateway.db").close())
+    lock = os.open(here, os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    with ThreadPoolExecutor(1) as thread:
+        opening = thread.submit(Database.open, here / "gateway.db")
+        for _ in range(3):
+            asyncio.run(Database.open(elsewhere / "gateway.db").close())
+        waited = not opening.done()
+        os.close(lock)
+    asyncio.run(opening.result().close())
+    assert waited
 
 
 async def test_work_that_fails_leaves_nothing_behind(database: Database) -> None:

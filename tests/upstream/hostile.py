@@ -85,6 +85,11 @@ class Server:
             self._arrival.clear()
             await self._arrival.wait()
 
+    async def deserted(self) -> None:
+        """Returns when every script is over, for scripts that end with their connection."""
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
     async def start(self, tls: ssl.SSLContext | None) -> None:
         """Listen."""
         self._listener = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=tls, backlog=512)

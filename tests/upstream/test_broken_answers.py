@@ -243,7 +243,9 @@ async def test_an_endless_body_is_cut_at_the_limit(upstream: MakeUpstream) -> No
             cut.set()
 
     async with serve(script) as server:
-        exchange = await upstream().send(server.target(), b"{}")
+        client = upstream()
+        exchange = await client.send(server.target(), b"{}")
         with pytest.raises(UnexpectedResponse):
             await exchange.read(1_000_000)
+        assert client._lanes[server.target().origin].members == set()
         await cut.wait()

@@ -1,9 +1,10 @@
-"""Connecting: refusals, certificates, checked addresses and proxy tunnels; never a byte to a peer that is not trusted."""
+"""Connecting: refusals, certificates, checked addresses, proxy tunnels; never a key to a peer that is not trusted."""
 
 import asyncio
 import socket
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -112,6 +113,7 @@ async def test_a_peer_that_cannot_prove_its_name_receives_nothing(
 
     async def script(peer: Peer) -> None:
         assert KEY not in await peer.reader.read(100_000)
+        await peer.say(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
     async with serve(script, context) as server:
         make = ssl.create_default_context if fault == "unknown authority" else partial(trusting, authority)
@@ -176,10 +178,14 @@ async def test_plain_http_through_a_proxy_asks_for_the_whole_address(upstream: M
             assert await (await client.send(target, b"{}")).read(LIMIT) == b"ok"
     line, _, rest = HEAD.partition(b"\r\n")
     assert line == b"POST /v1/chat/completions HTTP/1.1"
-    assert heads == [
-        b"POST http://provider.test:8080/v1/chat/completions HTTP/1.1\r\n"
-        b"proxy-authorization: Basic bWU6cEBzcw==\r\n" + rest + b"content-length: 2\r\n\r\n"
-    ] * 2
+    assert (
+        heads
+        == [
+            b"POST http://provider.test:8080/v1/chat/completions HTTP/1.1\r\n"
+            b"proxy-authorization: Basic bWU6cEBzcw==\r\n" + rest + b"content-length: 2\r\n\r\n"
+        ]
+        * 2
+    )
     assert client.counters.opened == 1
 
 
@@ -219,6 +225,43 @@ async def test_https_through_a_proxy_is_a_tunnel_that_hides_the_key_from_it(
     assert relayed
     assert KEY not in relayed
     assert client.counters.opened == 1
+
+
+@pytest.mark.parametrize("steps", range(0, 60, 3))
+async def test_cancelling_at_any_step_of_a_tunnel_leaves_no_socket(
+    upstream: MakeUpstream, authority: trustme.CA, steps: int
+) -> None:
+    async def script(peer: Peer) -> None:
+        loop = asyncio.get_running_loop()
+        ended = loop.create_future()
+        with suppress(OSError, asyncio.IncompleteReadError):  # the client leaves before or inside the handshake
+            await peer.reader.readuntil(b"\r\n\r\n")
+            await peer.say(b"HTTP/1.1 200 OK\r\n\r\n")
+            await loop.start_tls(peer.writer.transport, Ended(ended), server_tls(authority), server_side=True)
+            await ended
+
+    async with serve(script) as server:
+        client = upstream(tls=partial(trusting, authority), proxies=Proxies(https=f"127.0.0.1:{server.port}"))
+        target = Target(origin=Origin("https", HOST, 443), head=HEAD)
+        task = asyncio.create_task(client.send(target, b"{}"))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        await client.aclose()
+        await server.deserted()
+
+
+class Ended(asyncio.Protocol):
+    """Says when the connection is lost."""
+
+    def __init__(self, ended: "asyncio.Future[None]") -> None:
+        self._ended = ended
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Tell."""
+        if not self._ended.done():
+            self._ended.set_result(None)
 
 
 @pytest.mark.parametrize(

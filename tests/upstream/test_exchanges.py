@@ -34,19 +34,20 @@ async def test_the_request_leaves_as_head_extra_length_and_body(upstream: MakeUp
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n8;a=b\r\n" + OK + b"\r\n0\r\nx-trailer: 1\r\n\r\n",
         b"HTTP/1.1 100 Continue\r\n\r\n" + whole(OK),
         b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n" + whole(OK),
+        b"HTTP/1.1 200 OK\r\nupgrade: h2,h2c\r\nconnection: upgrade, keep-alive\r\ncontent-length: 8\r\n\r\n" + OK,
         b"HTTP/1.1 200\r\nCONTENT-LENGTH:8\r\n\r\n" + OK,
     ],
-    ids=["length", "chunk", "chunks", "extension and trailer", "100", "103 and 100", "no reason"],
+    ids=["length", "chunk", "chunks", "extension and trailer", "100", "103 and 100", "offers h2", "no reason"],
 )
 async def test_a_whole_answer_is_read_and_its_connection_kept(upstream: MakeUpstream, answer: bytes) -> None:
     client = upstream()
     async with serve(answering(answer)) as server:
-        for _ in range(3):
+        for _ in range(5):
             exchange = await client.send(server.target(), b"{}")
             assert (exchange.status, await exchange.read(LIMIT)) == (200, OK)
             assert b"x-trailer" not in exchange.headers
             assert b"link" not in exchange.headers
-    assert (client.counters.opened, client.counters.reused, client.counters.retried) == (1, 2, 0)
+    assert (client.counters.opened, client.counters.reused, client.counters.retried) == (1, 4, 0)
 
 
 @pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])

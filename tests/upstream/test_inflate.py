@@ -10,6 +10,7 @@ import pytest
 
 from dominion.domain.errors import UnexpectedResponse
 from dominion.upstream.bounds import Ceilings
+from dominion.upstream.exchange import HttpExchange
 from dominion.upstream.inflate import Inflater
 from tests.upstream.conftest import MakeUpstream
 from tests.upstream.hostile import LIMIT, Peer, answering, chunk, chunked, serve, whole
@@ -21,6 +22,12 @@ def bare(data: bytes) -> bytes:
     """Deflate without the zlib frame, as some servers send it."""
     deflate = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     return deflate.compress(data) + deflate.flush()
+
+
+async def drain(exchange: HttpExchange) -> None:
+    """Take every chunk, keep none."""
+    while await exchange.chunk():
+        pass
 
 
 CODECS = [(b"gzip", gzip.compress), (b"X-GZip", gzip.compress), (b"deflate", zlib.compress), (b"deflate", bare)]
@@ -49,6 +56,16 @@ def test_any_cut_of_the_compressed_bytes_inflates_to_the_same(
         wire = compress(text)
         assert b"".join(inflater.feed(wire[at : at + size]) for at in range(0, len(wire), size)) == text
         inflater.end()
+
+
+def test_whatever_can_be_inflated_so_far_is_given_at_once() -> None:
+    wire = gzip.compress(bytes(2 * 65536 + 200))
+    for end in range(1, len(wire)):
+        inflater = Inflater(b"gzip", Ceilings())
+        given = inflater.feed(wire[:end])
+        while inflater.pending:
+            given += inflater.more()
+        assert given == zlib.decompressobj(wbits=31).decompress(wire[:end])
 
 
 async def test_identity_is_not_an_encoding_to_undo(upstream: MakeUpstream) -> None:
@@ -108,8 +125,7 @@ async def test_a_bomb_is_refused_before_it_has_grown(upstream: MakeUpstream) -> 
         tracemalloc.start()
         try:
             with pytest.raises(UnexpectedResponse):
-                while await exchange.chunk():
-                    pass
+                await drain(exchange)
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()

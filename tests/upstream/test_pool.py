@@ -1,4 +1,4 @@
-"""Connections are kept, reused last in first out, retried once when they died unnoticed, and never above the ceiling."""
+"""Connections are kept, reused last in first out, replaced once when they died unnoticed, never above the ceiling."""
 
 import asyncio
 from collections.abc import Sequence
@@ -37,7 +37,8 @@ def dying(answers: int, last: bytes = b"", *, reset: bool = False) -> Script:
 
 @pytest.mark.parametrize("reset", [False, True], ids=["FIN", "RST"])
 async def test_a_kept_connection_that_dies_before_any_byte_is_replaced_once(
-    upstream: MakeUpstream, reset: bool  # noqa: FBT001
+    upstream: MakeUpstream,
+    reset: bool,  # noqa: FBT001
 ) -> None:
     client = upstream()
     async with serve(dying(1, reset=reset)) as server:
@@ -53,6 +54,18 @@ async def test_a_fresh_connection_that_dies_is_not_tried_again(upstream: MakeUps
         assert len(server.peers) == 1
     assert caught.value.sent
     assert client.counters.retried == 0
+
+
+async def test_a_server_that_hangs_up_at_once_never_leaves_a_request_waiting(upstream: MakeUpstream) -> None:
+    async def script(_peer: Peer) -> None:
+        """Close without reading."""
+
+    client = upstream()
+    async with serve(script) as server:
+        for _ in range(50):
+            with pytest.raises(NetworkFailure):
+                await ask(client, server)
+        assert client._lanes[server.target().origin].members == set()
 
 
 async def test_the_second_try_is_the_last(upstream: MakeUpstream) -> None:
@@ -224,9 +237,7 @@ async def test_the_place_of_a_broken_connection_goes_to_the_next_in_line(upstrea
 
 
 async def test_waiting_in_line_ends_with_the_time_to_connect(upstream: MakeUpstream) -> None:
-    client = upstream(
-        Timeouts(connect=0.05, first_byte=LONG, idle=LONG, total=LONG), Ceilings(connections=1)
-    )
+    client = upstream(Timeouts(connect=0.05, first_byte=LONG, idle=LONG, total=LONG), Ceilings(connections=1))
     async with serve(silent) as server:
         holding = asyncio.create_task(ask(client, server))
         with pytest.raises(ProviderTimeout) as caught:
@@ -237,7 +248,11 @@ async def test_waiting_in_line_ends_with_the_time_to_connect(upstream: MakeUpstr
         await asyncio.wait([holding])
 
 
-async def test_who_leaves_the_line_just_after_being_served_passes_the_place_on(upstream: MakeUpstream) -> None:
+@pytest.mark.parametrize("lost", [False, True], ids=["freed", "lost"])
+async def test_who_leaves_the_line_just_after_being_served_passes_the_place_on(
+    upstream: MakeUpstream,
+    lost: bool,  # noqa: FBT001
+) -> None:
     client = upstream(ceilings=Ceilings(connections=1))
     async with serve(echo) as server:
         await ask(client, server)
@@ -246,13 +261,41 @@ async def test_who_leaves_the_line_just_after_being_served_passes_the_place_on(u
         leaving = asyncio.create_task(lane.acquire())
         staying = asyncio.create_task(lane.acquire())
         await asyncio.sleep(0)
-        lane.free(holding)
+        if lost:
+            holding.cut()
+        else:
+            lane.free(holding)
         leaving.cancel()
-        assert await staying is holding
+        served = await staying
         assert leaving.cancelled()
+        assert served.open is not lost
+        assert lane.members == {served}
+
+
+async def test_a_connection_that_dies_while_it_is_handed_over_is_not_used(upstream: MakeUpstream) -> None:
+    client = upstream(ceilings=Ceilings(connections=1))
+    async with serve(echo) as server:
+        await ask(client, server)
+        lane = client._lanes[server.target().origin]
+        holding = lane.idle.pop()
+        waiting = asyncio.create_task(lane.acquire())
+        await asyncio.sleep(0)
         lane.free(holding)
-        assert await ask(client, server, b"again") == b"again"
-    assert client.counters.opened == 1
+        holding.cut()
+        assert await waiting is not holding
+        assert holding not in lane.members
+
+
+async def test_who_wants_a_fresh_connection_at_the_ceiling_takes_the_place_of_the_oldest_idle_one(
+    upstream: MakeUpstream,
+) -> None:
+    client = upstream(ceilings=Ceilings(connections=1))
+    async with serve(echo) as server:
+        await ask(client, server)
+        lane = client._lanes[server.target().origin]
+        fresh = await lane.acquire()
+        assert not fresh.open
+        assert (lane.idle, lane.members) == ([], {fresh})
 
 
 async def test_cancelling_while_in_line_leaves_no_trace(upstream: MakeUpstream) -> None:
@@ -287,7 +330,83 @@ async def test_closing_the_client_lets_running_exchanges_end_within_the_grace(up
         assert not closing.done()
         go.set()
         assert await exchange.read(LIMIT) == OK
+        async with asyncio.timeout(1):
+            await closing
+
+
+async def test_a_second_try_that_closing_forbids_ends_as_the_first(upstream: MakeUpstream) -> None:
+    die = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.say(whole(OK))
+        await peer.request()
+        await die.wait()
+
+    client = upstream()
+    async with serve(script) as server:
+        await ask(client, server)
+        running = asyncio.create_task(ask(client, server))
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(client.aclose(grace=LONG))
+        await asyncio.sleep(0)
+        die.set()
+        with pytest.raises(NetworkFailure) as caught:
+            await running
+        assert caught.value.sent
         await closing
+
+
+async def test_reaching_opens_a_connection_and_sends_nothing(upstream: MakeUpstream) -> None:
+    seen: list[bytes] = []
+
+    async def script(peer: Peer) -> None:
+        seen.append(await peer.reader.read(1))
+
+    client = upstream()
+    async with serve(script) as server:
+        await client.reach(server.target().origin)
+        await server.arrived(1)
+        await server.deserted()
+        assert seen == [b""]
+        assert client._lanes[server.target().origin].members == set()
+    with pytest.raises(NetworkFailure, match="refused"):
+        await client.reach(server.target().origin)
+
+
+async def test_closing_the_client_sends_the_waiting_away_at_once(upstream: MakeUpstream) -> None:
+    client = upstream(ceilings=Ceilings(connections=1))
+    async with serve(silent) as server:
+        running = asyncio.create_task(ask(client, server))
+        waiting = asyncio.create_task(ask(client, server))
+        await server.arrived(1)
+        closing = asyncio.create_task(client.aclose(grace=LONG))
+        with pytest.raises(ShuttingDown):
+            await waiting
+        assert not running.done()
+        running.cancel()
+        await closing
+
+
+async def test_closing_the_client_while_it_connects_leaves_no_socket(upstream: MakeUpstream) -> None:
+    closed = asyncio.Event()
+
+    async def resolve(origin: Origin) -> Sequence[tuple[str, int]]:
+        await closed.wait()
+        return [(origin.host, origin.port)]
+
+    client = upstream(resolve=resolve)
+    async with serve(silent) as server:
+        connecting = asyncio.create_task(client.reach(server.target().origin))
+        await asyncio.sleep(0)
+        connecting_too = asyncio.create_task(ask(client, server))
+        await asyncio.sleep(0)
+        await client.aclose()
+        closed.set()
+        for task in (connecting, connecting_too):
+            with pytest.raises(ShuttingDown):
+                await task
+        await server.deserted()
 
 
 async def test_closing_the_client_cuts_what_is_left_after_the_grace(upstream: MakeUpstream) -> None:

@@ -43,13 +43,14 @@ def recordings(*path_tails: str, provider: str | None = None, kind: str | None =
     ]
 
 
-def providers_with(*path_tails: str) -> tuple[str, ...]:
+def providers_with(*path_tails: str, kind: str | None = None) -> tuple[str, ...]:
     """Providers that have such recordings; from the index, so cheap enough for parametrisation. Empty if absent."""
     if not FOLDER.is_dir():
         return ()
     with (FOLDER / "INDEX.tsv").open(encoding="utf-8", newline="") as index:
         rows = csv.DictReader(index, delimiter="\t", quoting=csv.QUOTE_NONE)
-        return tuple(sorted({row["provider"] for row in rows if row["path"].partition("?")[0].endswith(path_tails)}))
+        fitting = (row for row in rows if row["path"].partition("?")[0].endswith(path_tails))
+        return tuple(sorted({row["provider"] for row in fitting if kind in (None, row["kind"])}))
 
 
 @functools.cache

@@ -116,9 +116,15 @@ def test_parts_of_the_counts_never_exceed_the_whole() -> None:
 
 
 def test_the_relayed_answer_tells_usage_finish_and_model() -> None:
-    body = b'{"content":[{"type":"x"}],"model":"m","stop_reason":"max_tokens","usage":{"input_tokens":1,"output_tokens":2}}'
-    seen = DIALECT.read_seen(body)
-    assert (seen.usage, seen.finish, seen.model, seen.done, seen.content_bytes) == (Usage(1, 2), "length", "m", True, 0)
+    told = {"content": [{"type": "x"}], "model": "m", "stop_reason": "max_tokens", "usage": COUNTS}
+    seen = DIALECT.read_seen(json.dumps(told).encode())
+    assert (seen.usage, seen.finish, seen.model, seen.done, seen.content_bytes) == (
+        Usage(10, 5),
+        "length",
+        "m",
+        True,
+        0,
+    )
 
 
 def test_a_relayed_answer_without_usage_is_estimated_by_its_size() -> None:

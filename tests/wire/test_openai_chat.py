@@ -1,3 +1,5 @@
+"""The dialect of OpenAI chat completions as a relay: peek, patch, tap; and against arbitrary bytes."""
+
 import json
 from typing import Any
 
@@ -52,19 +54,19 @@ def test_of_two_output_caps_the_larger_counts() -> None:
     assert peek(max_tokens=10, max_completion_tokens=99).output_cap == 99
 
 
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        *(("model", value) for value in ("", None, 7, "x" * 257, "a\nb", "a\x00b", "\x7f", [])),
-        *(("messages", value) for value in ([], None, {}, "Hello", ["Hello"], [{}], [{"role": 1}], [HELLO], [None])),
-        *(("max_tokens", value) for value in (0, -1, 1.5, True, "5", 10**9 + 1, 10**30, [], {})),
-        *(("max_completion_tokens", value) for value in (0, -5, False, "5")),
-        *(("n", value) for value in (0, 129, 2.5, "1", True)),
-        *(("temperature", value) for value in (-0.1, 2.1, "1", True)),
-        *(("top_p", value) for value in (-1, 1.01, "1")),
-        *(("stream", value) for value in ("true", 1, [])),
-    ],
-)
+WRONG: dict[str, list[object]] = {
+    "model": ["", None, 7, "x" * 257, "a\nb", "a\x00b", "\x7f", []],
+    "messages": [[], None, {}, "Hello", ["Hello"], [{}], [{"role": 1}], [HELLO], [None]],
+    "max_tokens": [0, -1, 1.5, True, "5", 10**9 + 1, 10**30, [], {}],
+    "max_completion_tokens": [0, -5, False, "5"],
+    "n": [0, 129, 2.5, "1", True],
+    "temperature": [-0.1, 2.1, "1", True],
+    "top_p": [-1, 1.01, "1"],
+    "stream": ["true", 1, []],
+}
+
+
+@pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in WRONG.items() for value in values])
 def test_a_wrong_value_is_refused_by_its_name(field: str, value: object) -> None:
     with pytest.raises(InvalidRequest) as caught:
         peek(**{field: value})
@@ -79,7 +81,13 @@ def test_wrong_stream_options_are_refused(options: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "extra", [b'"stream_options":{"include_usage":true,"include_usage":false}', b'"MAX_TOKENS":9', b'"max_tokens":1']
+    "extra",
+    [
+        b'"stream_options":{"include_usage":true,"include_usage":false}',
+        b'"stream_options":{"include_usage":true,"Include_Usage":false}',
+        b'"MAX_TOKENS":9',
+        b'"max_tokens":1',
+    ],
 )
 def test_ways_round_a_cap_are_refused(extra: bytes) -> None:
     with pytest.raises(InvalidRequest):

@@ -193,6 +193,7 @@ def test_an_error_that_came_as_an_answer_is_unexpected_and_tells_why() -> None:
         ),
         ({"prompt_tokens": 9, "completion_tokens": None, "total_tokens": 11}, Usage(9, 2)),
         ({"completion_tokens": 2, "total_tokens": 11}, Usage(9, 2)),
+        ({"prompt_tokens": 9, "total_tokens": 11, "cached_tokens": 8}, Usage(9, 2, cache_read_tokens=8)),
     ],
 )
 def test_usage_is_normalised(told: dict[str, Any], expected: Usage) -> None:

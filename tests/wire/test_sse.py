@@ -1,3 +1,5 @@
+"""Server-sent events: frames in and out, and the tap."""
+
 import itertools
 import random
 
@@ -74,8 +76,7 @@ def test_what_is_written_is_read(event: str | None) -> None:
 def test_a_frame_above_the_limit_is_refused_whole_or_in_pieces(chunks: list[bytes]) -> None:
     reader = FrameReader(limit=100)
     with pytest.raises(UnexpectedResponse, match="more than 100 bytes"):
-        for chunk in chunks:
-            reader.feed(chunk)
+        list(map(reader.feed, chunks))
 
 
 def test_a_frame_at_the_limit_is_read() -> None:
@@ -115,8 +116,7 @@ def test_a_tap_that_hides_nothing_holds_nothing_back() -> None:
 def test_a_tap_refuses_a_frame_that_outgrows_the_limit() -> None:
     watching = tap(hide=False, limit=100)
     with pytest.raises(UnexpectedResponse):
-        for _ in range(20):
-            watching.feed(b"data: never an end")
+        list(map(watching.feed, [b"data: never an end"] * 20))
 
 
 def test_frames_without_text_do_not_count_as_content() -> None:

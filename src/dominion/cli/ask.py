@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from dominion.cli.options import Command, json_option
-from dominion.cli.output import for_stdout, note, print_json
+from dominion.cli.terminal import Command, for_stdout, json_option, note, print_json
 from dominion.client.llm import LLM
 from dominion.client.provider import LLMResponse
 

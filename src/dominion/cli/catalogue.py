@@ -5,9 +5,8 @@ import asyncio
 import click
 import msgspec
 
-from dominion.cli.options import Command, json_option
-from dominion.cli.output import print_json
 from dominion.cli.tables import print_table
+from dominion.cli.terminal import Command, json_option, print_json
 from dominion.client.llm import LLM
 from dominion.client.provider import LLMModel
 

@@ -29,8 +29,10 @@ from dominion.stores import schema
 from dominion.stores.frames import read_frames
 from dominion.stores.sealing import sealing_key
 from dominion.transports.http.listener import bind
+from dominion.wire.anthropic_messages import ANTHROPIC_MESSAGES
 from dominion.wire.openai_chat import OPENAI_CHAT
 
+DIALECTS = {dialect.name: dialect for dialect in (OPENAI_CHAT, ANTHROPIC_MESSAGES)}
 READ_AT_MOST = 64 * 1024 * 1024
 """Bytes of the journal that are looked into."""
 
@@ -55,9 +57,8 @@ async def operator_findings(environ: Mapping[str, str], folder: Path) -> list[Fi
         settings = load(environ, None, folder)
     except ConfigProblem as error:
         return [Finding.of("configuration", error)]
-    named = settings.config_file or "no dominion.toml"
     return [
-        Finding("configuration", "ok", f"{named}; everything in it and in the environment is understood."),
+        Finding("configuration", "ok", "dominion.toml, .env and the environment are understood."),
         *_kept(settings),
         *await _providers(settings),
         await _port(settings),
@@ -81,8 +82,10 @@ def _kept(settings: Settings) -> Iterator[Finding]:
 
 
 def _database(file: Path) -> Finding:
+    # Even a reader makes files beside the database, unless it knows that nobody writes.
+    mode = "mode=ro" if file.with_name(f"{file.name}-wal").exists() else "immutable=1"
     try:
-        with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=ro", uri=True, timeout=5)) as connection:
+        with closing(sqlite3.connect(f"file:{quote(str(file))}?{mode}", uri=True, timeout=5)) as connection:
             found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             (revision,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
             users, keys = (
@@ -95,7 +98,7 @@ def _database(file: Path) -> Finding:
         return Finding("database", "wrong", f"{file} is damaged: {found}.", "Put a backup in its place.")
     if revision != schema.HEAD:
         return Finding("database", "note", f"{file} is of another version; `serve` brings it up to date.")
-    return Finding("database", "ok", f"{file} is whole; {users} users, {keys} keys.")
+    return Finding("database", "ok", f"{file} is whole; users: {users}, keys: {keys}.")
 
 
 def _sealing(file: Path, *, needed: bool) -> Finding:
@@ -143,13 +146,15 @@ async def _provider(slot: Slot) -> Finding:
     """Ask a provider for its list of models, which costs nothing and shows whether the key is good."""
     subject, origin = f"provider {slot.row.id}", slot.target.origin
     request_line, *lines = slot.target.head.decode("ascii").splitlines()
-    headers = dict(line.split(": ", 1) for line in lines if not line.startswith(("host:", "content-type:")))
+    dialect = DIALECTS[slot.row.wire]
+    headers = {name.decode(): value.decode() for name, value in dialect.default_headers}
+    headers |= dict(line.split(": ", 1) for line in lines if not line.startswith(("host:", "content-type:")))
     path = request_line.split(" ")[1].removesuffix("/chat/completions").removesuffix("/messages") + "/models"
     host = f"[{origin.host}]" if ":" in origin.host else origin.host
     connection = Connection(
         f"{origin.scheme}://{host}:{origin.port}",
         headers,
-        partial(OPENAI_CHAT.read_error, slot.row.name),
+        partial(dialect.read_error, slot.row.name),
         whom=slot.row.name,
     )
     try:
@@ -173,7 +178,7 @@ async def _port(settings: Settings) -> Finding:
 
 async def _listening(port: int) -> Finding | None:
     """Whether it is a gateway that took the port."""
-    connection = Connection(f"http://127.0.0.1:{port}", {}, read_error, whom="The gateway")
+    connection = Connection(f"http://127.0.0.1:{port}", {}, read_error, whom="the gateway")
     try:
         await connection.call("GET", "/health")
     except DominionError:

@@ -8,8 +8,7 @@ import msgspec
 
 from dominion.cli.checks import Finding, operator_findings
 from dominion.cli.exits import FAILED
-from dominion.cli.options import Command, json_option
-from dominion.cli.output import print_json, printable
+from dominion.cli.terminal import Command, json_option, print_json, printable
 from dominion.client.config_file import Surroundings, load_config
 from dominion.client.gateway import GatewayProvider
 from dominion.client.llm import LLM

@@ -5,7 +5,7 @@ from typing import Any
 import click
 import msgspec
 
-from dominion.cli.output import printable
+from dominion.cli.terminal import printable
 from dominion.client.errors import GatewayUnreachable
 from dominion.domain.errors import DominionError, Forbidden, LimitExceeded, Unauthenticated
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
-from dominion.cli.options import Admin, Command, admin_options, path_of
-from dominion.cli.output import print_json
+from dominion.cli.admin import Admin, admin_options, path_of
 from dominion.cli.tables import print_table
+from dominion.cli.terminal import Command, print_json
 from dominion.domain.usage import nano_from_usd
 
 LIFTED = "none"

@@ -7,13 +7,11 @@ from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 import click
-import msgspec
 
-from dominion.cli.options import Command, configured_url, json_option
-from dominion.cli.output import note, print_json, printable
-from dominion.client.config_file import Surroundings, load_config
-from dominion.client.gateway import Counter, GatewayProvider, Quota
-from dominion.client.selection import TOKEN_NAME, Choice, choose, plain
+from dominion.cli.terminal import Command, json_option, note, print_json, printable
+from dominion.client.config_file import Surroundings
+from dominion.client.gateway import QUOTA, Counter, GatewayProvider, Quota, understood
+from dominion.client.selection import TOKEN_NAME, current, plain
 from dominion.client.stored_login import StoredLogin
 from dominion.domain.errors import Unauthenticated
 
@@ -31,15 +29,15 @@ def login(url: str | None, token: str | None, *, as_json: bool) -> None:
     file that only you can read, and is never sent to another address.
     """
     around = Surroundings.real()
-    kept = StoredLogin(plain(url or configured_url(around)), token or _typed())
+    kept = StoredLogin(plain(url or current(around).url), token or _typed())
     if not kept.token.startswith("dom_"):
         raise click.UsageError("This is not a key of a Dominion gateway: those begin with dom_. It was not sent.")
-    quota = asyncio.run(_quota(kept.url, kept.token))
+    quota = understood(asyncio.run(_quota(kept.url, kept.token)), Quota)
     file = kept.save(around.config_folder)
     if as_json:
-        print_json({"url": kept.url, "user_id": quota["user_id"], "name": quota["name"], "file": str(file)})
+        print_json({"url": kept.url, "user_id": quota.user_id, "name": quota.name, "file": str(file)})
     else:
-        click.echo(printable(f"Logged in to {kept.url} as {quota['name']} ({quota['user_id']})."))
+        click.echo(printable(f"Logged in to {kept.url} as {quota.name} ({quota.user_id})."))
         click.echo(f"The key is kept in {file}.")
     if around.environ.get(TOKEN_NAME):
         note(f"{TOKEN_NAME} is set and is used instead of the key kept here.")
@@ -60,12 +58,14 @@ def logout(*, as_json: bool) -> None:
 @json_option
 def whoami(*, as_json: bool) -> None:
     """Show who you are and what is left of your quota."""
-    choice = _choice()
-    quota = asyncio.run(_quota(choice.url, choice.token))
+    choice = current(Surroundings.real())
+    if not choice.token:
+        raise Unauthenticated("You are not logged in.", action=f"Run `dominion login`, or set {TOKEN_NAME}.")
+    fields = asyncio.run(_quota(choice.url, choice.token))
     if as_json:
-        print_json(quota)
+        print_json(fields)
     else:
-        click.echo(printable(describe(msgspec.convert(quota, Quota))))
+        click.echo(printable(describe(understood(fields, Quota))))
 
 
 def describe(quota: Quota) -> str:
@@ -105,19 +105,10 @@ def _counted(counter: Counter, show: Callable[[int], str]) -> str:
     return f"{show(counter.used)}/{show(counter.limit)} ({show(counter.remaining or 0)} remaining)"
 
 
-def _choice() -> Choice:
-    """The gateway and the key that are in force. Raises Unauthenticated when there is no key."""
-    around = Surroundings.real()
-    choice = choose(load_config(around), around.environ, StoredLogin.load(around.config_folder))
-    if not choice.token:
-        raise Unauthenticated("You are not logged in.", action=f"Run `dominion login`, or set {TOKEN_NAME}.")
-    return choice
-
-
 async def _quota(url: str, token: str) -> dict[str, Any]:
     gateway = GatewayProvider(url, token)
     try:
-        return await gateway.call("GET", "/v1/llm/quota")
+        return await gateway.call("GET", QUOTA)
     finally:
         await gateway.aclose()
 

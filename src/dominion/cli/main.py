@@ -10,7 +10,7 @@ import click
 
 from dominion import __version__
 from dominion.cli.exits import INTERRUPTED, exit_code, show_error
-from dominion.cli.options import AS_JSON
+from dominion.cli.terminal import AS_JSON
 from dominion.domain.errors import DominionError
 
 

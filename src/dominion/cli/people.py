@@ -4,9 +4,9 @@ from typing import Any
 
 import click
 
-from dominion.cli.options import Admin, Command, admin_options, path_of
-from dominion.cli.output import print_json, printable
+from dominion.cli.admin import Admin, admin_options, path_of
 from dominion.cli.tables import print_table
+from dominion.cli.terminal import Command, print_json, printable
 
 
 @click.group()

@@ -7,16 +7,20 @@ from typing import Any
 import click
 
 from dominion import app
-from dominion.cli.options import Command, json_option
-from dominion.cli.output import print_json
+from dominion.cli.terminal import Command, json_option, print_json
 from dominion.config import SETTINGS, Setting, load
 
 
 def _option(setting: Setting) -> Callable[[Any], Any]:
-    names = [setting.option, "--config"] if setting.field == "config_file" else [setting.option]
     default = f"; default {setting.default}" if setting.default else ""
     secret = " Others can see it in the list of processes." if setting.kind.name == "secret" else ""
-    return click.option(*names, setting.field, help=f"{setting.help}{secret}  [env: {setting.env}{default}]")
+    names = [setting.option, *(["--config"] if setting.env == "DOMINION_CONFIG" else [])]
+    return click.option(
+        *dict.fromkeys(names),
+        setting.field,
+        metavar="VALUE",
+        help=f"{setting.help}{secret}  [env: {setting.env}{default}]",
+    )
 
 
 def _every_setting(function: Callable[..., None]) -> Callable[..., None]:

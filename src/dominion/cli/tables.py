@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dominion.cli.output import printable
+from dominion.cli.terminal import printable
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -7,6 +7,7 @@ import httpx2
 
 from dominion.credentials import present
 from dominion.domain.errors import ConfigProblem, DominionError, NetworkFailure, ProviderTimeout, UnexpectedResponse
+from dominion.domain.providers import Origin
 from dominion.providers.address import address, is_loopback
 
 ReadError = Callable[[int, bytes], DominionError]
@@ -25,15 +26,14 @@ def key_headers(scheme: str, key: str) -> dict[str, str]:
     return dict(line.split(": ", 1) for line in lines)
 
 
-def check_url(url: str) -> str:
-    """The address itself. Raises ConfigProblem when it is not http(s)://host[:port][/path]."""
+def origin_of(url: str) -> Origin:
+    """Where an address leads. Raises ConfigProblem when it is not http(s)://host[:port][/path]."""
     try:
-        address(url, "/")
+        return address(url, "/")[0]
     except ValueError as error:
         raise ConfigProblem(
             f"The address is wrong: {error}.", action="Write it like https://gateway.example or http://127.0.0.1:3100."
         ) from None
-    return url
 
 
 class Connection:
@@ -52,16 +52,20 @@ class Connection:
         unreachable: type[NetworkFailure] = NetworkFailure,
     ) -> None:
         """Raises ConfigProblem for an address that cannot be one."""
-        self.url = check_url(url)
+        origin = origin_of(url)
+        self.url = url
         self._whom = whom
         self._read_error = read_error
         self._unreachable = unreachable
+        at_home = is_loopback(origin.host)
         self._http = httpx2.AsyncClient(
             headers=dict(headers) | {"accept-encoding": "identity"},
             timeout=httpx2.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
             follow_redirects=False,
             # A proxy of the environment has no business between a program and its own machine.
-            trust_env=not is_loopback(address(url, "/")[0].host),
+            trust_env=not at_home,
+            # Loading certificates takes 40 ms; without TLS, a proxy or redirects there is nothing to verify.
+            verify=not (at_home and origin.scheme == "http"),
         )
 
     @asynccontextmanager
@@ -82,16 +86,18 @@ class Connection:
                     raise await self._failure(response)
                 yield response
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
-            raise self._unreachable(f"Cannot reach {self._whom} at {self.url}.", provider=self._whom) from error
+            raise self._unreachable(
+                f"Cannot reach {self._whom} at {self.url}: {error}.", provider=self._whom
+            ) from error
         except httpx2.TimeoutException as error:
-            raise ProviderTimeout(f"{self._whom} at {self.url} did not answer in time.", provider=self._whom) from error
+            raise ProviderTimeout(f"No answer in time from {self._whom} at {self.url}.", provider=self._whom) from error
         except httpx2.RequestError as error:
             raise NetworkFailure(f"The connection to {self._whom} at {self.url} broke.", provider=self._whom) from error
 
     async def _failure(self, response: httpx2.Response) -> DominionError:
         if not response.is_error:
             return UnexpectedResponse(
-                f"{self._whom} at {self.url} answered {response.status_code} and points elsewhere.",
+                f"Status {response.status_code} from {self._whom} at {self.url}, which points elsewhere.",
                 provider=self._whom,
                 status=response.status_code,
                 action="Configure the final address: a key is never sent on to another one.",

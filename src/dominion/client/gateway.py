@@ -17,6 +17,7 @@ from dominion.domain.messages import Answer, Failed
 from dominion.wire.native import NATIVE
 
 COMPLETE = "/v1/llm/complete"
+QUOTA = "/v1/llm/quota"
 T = TypeVar("T")
 
 
@@ -72,7 +73,7 @@ class GatewayProvider(DialectProvider):
         """Raises ConfigProblem for an address or a token that cannot be one."""
         self.url = plain(url)
         self._connection = Connection(
-            self.url, key_headers("bearer", token), read_error, whom="The gateway", unreachable=GatewayUnreachable
+            self.url, key_headers("bearer", token), read_error, whom="the gateway", unreachable=GatewayUnreachable
         )
         super().__init__(self._connection, COMPLETE)
 
@@ -92,24 +93,35 @@ class GatewayProvider(DialectProvider):
 
     async def models(self) -> list[LLMModel]:
         """The models that the gateway serves."""
-        return _read(await self._connection.call("GET", "/v1/llm/models"), _Models).models
+        return understood(await self.call("GET", "/v1/llm/models"), _Models).models
 
     async def quota(self) -> Quota:
         """What is used and what is left."""
-        return _read(await self._connection.call("GET", "/v1/llm/quota"), Quota)
+        return understood(await self.call("GET", QUOTA), Quota)
 
     async def call(
         self, method: str, path: str, fields: Mapping[str, Any] | None = None, query: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
         """Any other JSON route."""
         body = None if fields is None else write_json(fields)
-        return _read(await self._connection.call(method, path, body, query), dict[str, Any])
+        answer = await self._connection.call(method, path, body, query)
+        try:
+            return understood(msgspec.json.decode(answer), dict[str, Any])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise _foreign(error) from error
 
 
-def _read(body: bytes, shape: type[T]) -> T:
+def understood(fields: Any, shape: type[T]) -> T:
+    """An answer as what it should be. Raises UnexpectedResponse."""
     try:
-        return msgspec.json.decode(body, type=shape)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise UnexpectedResponse(
-            f"The gateway's answer is not what a Dominion gateway sends: {error}.", provider="the gateway"
-        ) from error
+        return msgspec.convert(fields, shape)
+    except msgspec.ValidationError as error:
+        raise _foreign(error) from error
+
+
+def _foreign(error: Exception) -> UnexpectedResponse:
+    return UnexpectedResponse(
+        f"The answer is not what a Dominion gateway sends: {error}.",
+        provider="the gateway",
+        action="Check that the address (DOMINION_API_URL, or gateway.url) leads to a Dominion gateway.",
+    )

@@ -28,8 +28,8 @@ class LLMToolCall(msgspec.Struct, frozen=True):
 class LLMResponse(msgspec.Struct, frozen=True, kw_only=True):
     """A whole answer.
 
-    `cost_usd` is a decimal string, or None where nobody keeps the price (direct providers). `lost` names request
-    fields that had no place in the provider's API.
+    `cost_usd` is a decimal string, or None where it is not told: by direct providers, and in streams, whose headers
+    leave before the cost is known. `lost` names request fields that had no place in the provider's API.
     """
 
     content: str = ""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from dominion.client.config_file import ClientConfig
+from dominion.client.config_file import ClientConfig, Surroundings, load_config
 from dominion.client.stored_login import StoredLogin
 
 URL_NAME = "DOMINION_API_URL"
@@ -43,6 +43,11 @@ def choose(config: ClientConfig, environ: Mapping[str, str], login: StoredLogin 
     if config.provider.default:
         return Choice(config.provider.default, f"provider.default is set in {config.file}", url)
     return Choice(STUB, "neither a key for a gateway nor provider.default is set", url)
+
+
+def current(around: Surroundings) -> Choice:
+    """The choice in these surroundings. Raises ConfigProblem for a file that is wrong."""
+    return choose(load_config(around), around.environ, StoredLogin.load(around.config_folder))
 
 
 def plain(url: str) -> str:

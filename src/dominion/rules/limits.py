@@ -124,13 +124,16 @@ def _output_that_fits(standing: Standing, ask: Ask, now: float) -> Grant:
         cap = min(cap, (left - ask.input_bound) // ask.choices)
         if cap < shortest or left <= 0:
             raise quota_exceeded(standing, "daily_tokens", now)
-    if limits.monthly_spend_nano is not None and ask.price is not None:
+    if ask.price is None:
+        return Grant(cap, ask.input_bound + cap * ask.choices, 0, lowered=cap < ask.output_cap)
+    nano = worst_case(ask.input_bound, cap, ask.price, ask.choices)
+    if limits.monthly_spend_nano is not None:
         nano_left = limits.monthly_spend_nano - standing.month.spend - standing.month.held_spend
-        if worst_case(ask.input_bound, cap, ask.price, ask.choices) > nano_left:
+        if nano > nano_left:
             cap = min(cap, affordable_output(nano_left, ask.input_bound, ask.price, ask.choices))
             if cap < shortest or nano_left <= 0:
                 raise quota_exceeded(standing, "monthly_spend_cap_usd", now)
-    nano = worst_case(ask.input_bound, cap, ask.price, ask.choices) if ask.price is not None else 0
+            nano = worst_case(ask.input_bound, cap, ask.price, ask.choices)
     return Grant(cap, ask.input_bound + cap * ask.choices, nano, lowered=cap < ask.output_cap)
 
 
@@ -150,7 +153,7 @@ def quota_exceeded(standing: Standing, kind: str, now: float) -> LimitExceeded:
     """The refusal of a daily or monthly quota, as document 000 prints it."""
     limits, day, month = standing.limits, standing.day, standing.month
     ends = month_end(month.number) if kind == "monthly_spend_cap_usd" else day_end(day.number)
-    message, limit, used = {
+    refusals: dict[str, tuple[str, int | str | None, int | str]] = {
         "daily_requests": ("Daily request limit exceeded", limits.daily_requests, day.requests + day.held_requests),
         "daily_tokens": ("Daily token limit exceeded", limits.daily_tokens, day.tokens + day.held_tokens),
         "monthly_spend_cap_usd": (
@@ -158,7 +161,8 @@ def quota_exceeded(standing: Standing, kind: str, now: float) -> LimitExceeded:
             usd(limits.monthly_spend_nano or 0),
             usd(month.spend + month.held_spend),
         ),
-    }[kind]
+    }
+    message, limit, used = refusals[kind]
     return QuotaExceeded(
         message,
         kind=kind,

@@ -42,8 +42,9 @@ def charge(usage: Usage, price: Price) -> int:
     Cache counts beyond the prompt and negative counts are clamped: some providers report them (providers.md 1.1).
     """
     whole = max(usage.input_tokens, 0)
-    for _, tier in _tiers(price, whole):
-        price = tier
+    if price.above is not None:
+        for _, tier in _tiers(price, whole):
+            price = tier
     read = min(max(usage.cache_read_tokens, 0), whole)
     write = min(max(usage.cache_write_tokens, 0), whole - read)
     hour = min(max(usage.cache_write_1h_tokens, 0), write)
@@ -62,6 +63,8 @@ def worst_case(input_bound: int, output_cap: int, price: Price, choices: int = 1
 
     `input_bound` is an upper bound of the prompt's tokens; each of `choices` answers has up to `output_cap` tokens.
     """
+    if price.above is None:  # nearly every price; the hot path
+        return _nano(input_bound * _dearest_input(price) + output_cap * choices * price.output) + price.request
     return max(
         _nano(most * _dearest_input(tier) + output_cap * choices * tier.output) + tier.request
         for most, tier in _tiers(price, input_bound)

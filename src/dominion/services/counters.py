@@ -1,11 +1,13 @@
 """What the gateway has counted since its start: plain numbers, read by the metrics page when it is asked for."""
 
+from bisect import bisect_left
 from collections import defaultdict
 
 from dominion.domain.records import Certainty, Outcome, UsageRow
 
 LATENCY_BUCKETS = (50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000)
 """Milliseconds."""
+OUTCOMES = tuple(outcome.name.lower() for outcome in sorted(Outcome))
 
 
 class Counters:
@@ -24,15 +26,11 @@ class Counters:
     def row(self, row: UsageRow) -> None:
         """Count one settled request."""
         provider = row.provider
-        self.requests[row.door, provider, Outcome(row.outcome).name.lower()] += 1
+        self.requests[row.door, provider, OUTCOMES[row.outcome]] += 1
         self.tokens[provider, "input"] += row.input_tokens
         self.tokens[provider, "output"] += row.output_tokens
         self.cost_nano[provider] += row.cost_nano
         if row.certainty:
             self.uncertain[Certainty(row.certainty).name.lower()] += 1
         self.latency_sum_ms += row.latency_ms
-        for i, edge in enumerate(LATENCY_BUCKETS):
-            if row.latency_ms <= edge:
-                self.latency[i] += 1
-                return
-        self.latency[-1] += 1
+        self.latency[bisect_left(LATENCY_BUCKETS, row.latency_ms)] += 1

@@ -65,7 +65,7 @@ class Database:
         return await self._run(self._read_threads, self.engine, work)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in the writing thread and a transaction: all of it is committed when this returns, or nothing is when
+        """Run `work` in the writing thread and a transaction: all of it is committed when this returns, nothing when
         it raises. Work that has begun runs on when the awaiting task is cancelled. Raises as `read`.
         """
         return await self._run(self._write_thread, self._write_engine, work)

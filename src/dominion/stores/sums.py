@@ -52,11 +52,9 @@ def add_up(rows: Iterable[UsageRow], hours: dict[Hour, HourSums]) -> None:
 
 
 def windows_of(hours: dict[Hour, HourSums]) -> dict[Window, Totals]:
-    """The windows that roll-ups add up to; none for hours in which every request failed."""
+    """The windows that roll-ups add up to."""
     windows: dict[Window, Totals] = {}
     for (hour, user_id, _, _), sums in hours.items():
-        if not sums.requests:
-            continue
         day = hour // 24
         for kind, number in (("d", day), ("m", month_of(day))):
             totals = windows.setdefault((scope_of_user(user_id), kind, number), Totals())

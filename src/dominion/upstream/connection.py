@@ -148,7 +148,7 @@ class Connection(asyncio.Protocol):
         failure = None
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+        except httptools.HttpParserError as error:
             failure = _refusal(error)
         parts = self._parts
         if parts:
@@ -232,9 +232,7 @@ class Connection(asyncio.Protocol):
         """The answer is whole. Free the connection before the exchange wakes, so that the next request finds it."""
         self.exchange = None
         self._served += 1
-        if exchange.paused:
-            self._transport.resume_reading()
-        if reusable and not self._transport.get_write_buffer_size():
+        if reusable and not exchange.paused and not self._transport.get_write_buffer_size():
             self._keeper.free(self)
         else:
             self.cut()
@@ -261,7 +259,7 @@ def _inflater(headers: dict[bytes, bytes], ceilings: Ceilings) -> Inflater | Non
     return Inflater(encoding, ceilings)
 
 
-def _refusal(error: Exception) -> ProviderError:
+def _refusal(error: httptools.HttpParserError) -> ProviderError:
     """What stopped the parser: our own verdict in a callback, or bytes that are not HTTP.
 
     The parser's reasons are fixed sentences that quote nothing of the answer. Anything else that a callback raised is

@@ -41,6 +41,8 @@ class Dialer:
                 await _connect(connection, [(proxy.host, proxy.port)])
             else:
                 await self._tunnel(proxy, origin, connection)
+            if not connection.open:
+                raise unreachable("it closed the connection at once")
         except (OSError, UnicodeError) as error:
             raise unreachable(_reason(error)) from error
 
@@ -61,9 +63,8 @@ class Dialer:
         except BaseException:
             transport.abort()
             raise
-        if secured is None or secured.is_closing():
-            raise unreachable("the proxy closed the tunnel")
-        connection.connection_made(secured)  # start_tls leaves this to the caller
+        if secured is not None and not secured.is_closing():
+            connection.connection_made(secured)  # start_tls leaves this to the caller
 
     def _tls(self) -> ssl.SSLContext:
         if self._context is None:

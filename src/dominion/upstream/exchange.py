@@ -161,5 +161,4 @@ class HttpExchange:
             self.close()
             self.failure = error
             self._inflater = None
-            self._parts.clear()
         return piece

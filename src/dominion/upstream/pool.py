@@ -64,7 +64,7 @@ class HttpUpstream:
         exchange = connection.ask(request, deadline)
         await exchange.arrival()
         if exchange.stale:
-            exchange = await self._again(lane, request, deadline)
+            exchange = await self._again(lane, exchange, request, deadline)
         if not exchange.status and exchange.failure is not None:
             raise exchange.failure
         return exchange
@@ -75,7 +75,6 @@ class HttpUpstream:
         if not lane.idle:
             connection = await self._connection(lane, self._loop.time() + self._timeouts.total)
             connection.cut()
-            lane.gone(connection)
 
     async def aclose(self, grace: float = 0.0) -> None:
         """Take no new requests, let those under way end for `grace` seconds, cut the rest; no socket is left open."""
@@ -101,10 +100,12 @@ class HttpUpstream:
         lane = self._lanes[origin] = Lane(origin, via, self._loop, self._ceilings, self._watch)
         return lane
 
-    async def _again(self, lane: Lane, request: bytes, deadline: float) -> HttpExchange:
+    async def _again(self, lane: Lane, first: HttpExchange, request: bytes, deadline: float) -> HttpExchange:
         self.counters.retried += 1
         try:
             connection = await self._connection(lane, deadline)
+        except ShuttingDown:
+            return first
         except (NetworkFailure, ProviderTimeout) as error:
             error.sent = True  # the first try may have reached the provider
             raise
@@ -136,7 +137,7 @@ class HttpUpstream:
         except BaseException:
             connection.cut()
             lane.gone(connection)
-            # lane.lost(connection)  # uvloop reports no loss when the dialling is cancelled at its very end
+            lane.lost(connection)  # uvloop reports no loss when the dialling is cancelled at its very end
             raise
         self.counters.opened += 1
 

@@ -143,12 +143,13 @@ def read_seen(body: bytes) -> Seen:
     peeked = decode_answer(_PEEKED, body)
     if peeked.type == "error":
         raise UnexpectedResponse("The provider sent an error as if it were an answer.")
+    usage = Counts().add(peeked.usage)
     return Seen(
-        usage=Counts().add(peeked.usage),
+        usage=usage,
         finish=FINISH.get(peeked.stop_reason, "stop") if isinstance(peeked.stop_reason, str) else "",
         model=peeked.model if isinstance(peeked.model, str) else "",
         frames=1,
-        content_bytes=len(body),
+        content_bytes=len(body) if usage is None else 0,
         done=True,
     )
 

@@ -10,8 +10,10 @@ from dominion.domain import errors as e
 from dominion.domain.messages import Failed
 from dominion.wire import openai_chat_errors
 from dominion.wire.fields import decode_answer
+from dominion.wire.openai_chat_errors import mask
 
 _LEAST_ERROR = 400
+_LONGEST_MESSAGE = 2000
 _PAYMENT_REQUIRED = 402
 _STATUSES = {
     "invalid_request_error": 400,
@@ -55,15 +57,15 @@ _ENVELOPE = msgspec.json.Decoder(_Envelope)
 
 
 def read_failure(body: bytes) -> Failed:
-    """The provider's words in an error, whole or inside a stream. Never raises: junk is told as it is."""
+    """The provider's words in an error, whole or inside a stream, masked. Never raises: junk is told as it is."""
     try:
         told = decode_answer(_ENVELOPE, body).error
     except e.UnexpectedResponse:
-        told = body.decode(errors="replace")
-    if isinstance(told, dict):
-        message, kind = told.get("message"), told.get("type")
-        return Failed(message if isinstance(message, str) else "", kind if isinstance(kind, str) else "")
-    return Failed(told if isinstance(told, str) else "")
+        told = body[:_LONGEST_MESSAGE].decode(errors="replace")
+    error = told if isinstance(told, dict) else {"message": told}
+    message, kind = error.get("message"), error.get("type")
+    words = mask(message[:_LONGEST_MESSAGE]) if isinstance(message, str) else ""
+    return Failed(words, kind if isinstance(kind, str) else "")
 
 
 def read_error(provider: str, status: int, body: bytes) -> e.ProviderError:

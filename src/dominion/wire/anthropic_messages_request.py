@@ -13,6 +13,7 @@ from dominion.domain.messages import Message, OutputFormat, Reasoning, Request, 
 from dominion.wire.anthropic_messages_parts import ABSENT, Block, CacheControl, cache_mark, read_block
 from dominion.wire.fields import decode, flag, number, refuse_lookalikes, text, whole
 
+LONGEST_MODEL = 256
 GUARDED = frozenset({"model", "messages", "max_tokens", "stream"})
 KNOWN = GUARDED | {
     "system",
@@ -93,8 +94,8 @@ def read_peek(fields: Fields) -> Peek:
     """What routing and admission need. Raises InvalidRequest. An output cap of 0 only warms the provider's cache."""
     refuse_lookalikes(fields, KNOWN, GUARDED)
     model = text(fields, "model")
-    if not model:
-        raise InvalidRequest("'model' is missing.", param="model")
+    if not model or len(model) > LONGEST_MODEL or not model.isprintable():
+        raise InvalidRequest(f"'model' must name a model in at most {LONGEST_MODEL} characters.", param="model")
     cap = decode(fields, "max_tokens", _WHOLE)
     if cap is None or cap < 0:
         raise InvalidRequest("'max_tokens' must be given as a whole number of at least 0.", param="max_tokens")

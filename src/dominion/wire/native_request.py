@@ -17,6 +17,7 @@ from dominion.wire import openai_chat_request, openai_chat_request_writing, open
 from dominion.wire.fields import decode, flag, splice, text, whole
 
 AUTO = "auto"
+LONGEST_NAME = 256
 CAPS = ("max_tokens", "maxTokens")
 KNOWN = (
     *("provider", "model", "messages", "prompt", "stream", *CAPS),
@@ -57,19 +58,21 @@ def read_peek(fields: Fields) -> Peek:
     if len(caps) > 1:
         raise InvalidRequest("'max_tokens' and 'maxTokens' are one field; send one of them.", param="maxTokens")
     return Peek(
-        model=text(fields, "model") or AUTO,
+        model=_name(fields, "model"),
         stream=flag(fields, "stream") or False,
         output_cap=caps[0] if caps else None,
-        provider=text(fields, "provider") or AUTO,
+        provider=_name(fields, "provider"),
     )
 
 
 def patch(fields: Fields, *, model: str, output_cap: int | None) -> bytes:
     """The same request for another gateway, which has its own providers."""
     changes = {"model": msgspec.json.encode(model)}
+    replaced = {"provider"}
     if output_cap is not None:
-        changes["maxTokens" if "maxTokens" in fields else "max_tokens"] = b"%d" % output_cap
-    return splice({name: value for name, value in fields.items() if name != "provider"}, changes)
+        changes["max_tokens"] = b"%d" % output_cap
+        replaced.update(CAPS)
+    return splice({name: value for name, value in fields.items() if name not in replaced}, changes)
 
 
 def read_request(fields: Fields) -> Request:
@@ -92,6 +95,13 @@ def write_request(request: Request, *, model: str, output_cap: int | None) -> Wr
     body: Fields = msgspec.json.decode(written.body, type=Fields)
     body.pop("stream_options", None)
     return Written(splice(body, {"model": msgspec.json.encode(model)}), written.lost)
+
+
+def _name(fields: Fields, field: str) -> str:
+    name = text(fields, field) or AUTO
+    if len(name) > LONGEST_NAME or not name.isprintable():
+        raise InvalidRequest(f"'{field}' must be a name of at most {LONGEST_NAME} characters.", param=field)
+    return name
 
 
 def _unfold(fields: Fields) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from dominion.wire.sse import frame
 _LONGEST_MODEL = 256
 _MOST_CHOICES = 128
 _GUARDED = frozenset({"model", "messages", "stream", "stream_options", "n", *OUTPUT_CAPS})
+_STREAM_OPTIONS = frozenset({"include_usage", "include_obfuscation"})
 _USUAL = _GUARDED | {
     *("temperature", "top_p", "tools", "tool_choice", "parallel_tool_calls", "response_format", "stop", "seed", "user"),
     *("presence_penalty", "frequency_penalty", "reasoning_effort", "logprobs", "top_logprobs", "store", "metadata"),
@@ -120,7 +121,11 @@ class OpenAIChat:
 
 def _stream_options(fields: Fields) -> Fields:
     raw = fields.get("stream_options")
-    return {} if raw is None or bytes(raw) == b"null" else read_object(raw, "stream_options")
+    if raw is None or bytes(raw) == b"null":
+        return {}
+    options = read_object(raw, "stream_options")
+    refuse_lookalikes(options, _STREAM_OPTIONS, _STREAM_OPTIONS)
+    return options
 
 
 OPENAI_CHAT: Dialect = OpenAIChat()

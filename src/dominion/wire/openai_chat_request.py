@@ -128,8 +128,8 @@ def read_request(fields: Fields) -> Request:
 
 def output_cap(fields: Fields) -> int | None:
     """The output cap that the caller asks for; of two, the larger, since it is the provider that chooses."""
-    caps = [cap for name in shapes.OUTPUT_CAPS if (cap := whole(fields, name, 1, LARGEST_CAP)) is not None]
-    return max(caps, default=None)
+    new, old = (whole(fields, name, 1, LARGEST_CAP) for name in shapes.OUTPUT_CAPS)
+    return new if old is None else old if new is None else max(new, old)
 
 
 def _says_something(name: str, raw: bytes) -> bool:

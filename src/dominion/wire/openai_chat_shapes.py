@@ -42,6 +42,8 @@ OUTPUT_CAPS = ("max_completion_tokens", "max_tokens")
 _NEW_CAP_MODELS = ("o1", "o3", "o4", "gpt-5")
 _DATA_URL = re.compile(r"data:([^;,]+)(?:;[^;,]+)*;base64,", re.IGNORECASE)
 _ABSURD = 10**12
+_PLAIN_COUNTS = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
+_CACHED_ELSEWHERE = ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens")  # DeepSeek, Mistral, Moonshot
 
 
 class Address(msgspec.Struct):
@@ -187,27 +189,26 @@ def read_usage(told: object) -> Usage | None:
     """
     if not isinstance(told, dict):
         return None
-    prompt, completion, total = (_count(told, name) for name in ("prompt_tokens", "completion_tokens", "total_tokens"))
+    prompt, completion = _count(told.get("prompt_tokens")), _count(told.get("completion_tokens"))
+    total = _count(told.get("total_tokens")) or 0
     if prompt is None and completion is None:
         return None
-    if prompt is None or (told.get("prompt_audio_seconds") and total is not None):
-        prompt = max(prompt or 0, (total or 0) - (completion or 0))
-    completion = max(completion or 0, (total or 0) - prompt)
-    prompt_details, completion_details = told.get("prompt_tokens_details"), told.get("completion_tokens_details")
-    cached = _first(
-        _count(prompt_details, "cached_tokens"),
-        _count(told, "prompt_cache_hit_tokens"),
-        _count(told, "num_cached_tokens"),
-        _count(told, "cached_tokens"),
-    )
+    if prompt is None or (total and told.get("prompt_audio_seconds")):
+        prompt = max(prompt or 0, total - (completion or 0))
+    completion = max(completion or 0, total - prompt)
+    if told.keys() == _PLAIN_COUNTS:  # what most servers send
+        return Usage(input_tokens=prompt, output_tokens=completion)
+    inputs, outputs = _details(told, "prompt_tokens_details"), _details(told, "completion_tokens_details")
+    cached = _count(inputs.get("cached_tokens"))
+    if cached is None:
+        cached = next((count for name in _CACHED_ELSEWHERE if (count := _count(told.get(name))) is not None), 0)
     cached = min(cached, prompt)
-    reasoning = _first(_count(completion_details, "reasoning_tokens"), _count(told, "reasoning_tokens"))
     return Usage(
         input_tokens=prompt,
         output_tokens=completion,
         cache_read_tokens=cached,
-        cache_write_tokens=min(_count(prompt_details, "cache_write_tokens") or 0, prompt - cached),
-        reasoning_tokens=min(reasoning, completion),
+        cache_write_tokens=min(_count(inputs.get("cache_write_tokens")) or 0, prompt - cached),
+        reasoning_tokens=min(_count(outputs.get("reasoning_tokens", told.get("reasoning_tokens"))) or 0, completion),
     )
 
 
@@ -272,10 +273,10 @@ def _read_part(part: ContentPart) -> Text | Image | Thinking | Refusal | None:
     return None
 
 
-def _count(holder: object, name: str) -> int | None:
-    value = holder.get(name) if isinstance(holder, dict) else None
+def _details(told: dict[str, object], name: str) -> dict[str, object]:
+    found = told.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _count(value: object) -> int | None:
     return value if type(value) is int and 0 <= value <= _ABSURD else None
-
-
-def _first(*counts: int | None) -> int:
-    return next((count for count in counts if count is not None), 0)

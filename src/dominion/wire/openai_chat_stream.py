@@ -30,6 +30,7 @@ from dominion.wire.sse import Frame, FrameReader, FrameTap, frame
 
 DONE = b"[DONE]"
 
+_LONGEST_MESSAGE = 2_000
 _MARK = re.compile(rb'"(?:usage|finish_reason|error)"\s*:\s*["{]')
 
 
@@ -38,19 +39,23 @@ class _Groq(msgspec.Struct):
     error: Any = None
 
 
-class _End(msgspec.Struct):
-    finish_reason: str | None = None
-
-
-class _Told(msgspec.Struct):
-    """What a tap reads of a frame."""
-
-    choices: list[_End] | None = None
+class _AnyChunk(msgspec.Struct, kw_only=True):
+    id: str | None = None
     model: str | None = None
     usage: Any = None
     x_groq: _Groq | None = None
     error: Any = None
     message: Any = None
+
+
+class _End(msgspec.Struct):
+    finish_reason: str | None = None
+
+
+class _Told(_AnyChunk, kw_only=True):
+    """What a tap reads of a frame."""
+
+    choices: list[_End] | None = None
 
 
 class _Choice(msgspec.Struct):
@@ -59,14 +64,10 @@ class _Choice(msgspec.Struct):
     finish_reason: str | None = None
 
 
-class _Chunk(msgspec.Struct):
+class _Chunk(_AnyChunk, kw_only=True):
+    """What a reader reads of a frame."""
+
     choices: list[_Choice] | None = None
-    id: str | None = None
-    model: str | None = None
-    usage: Any = None
-    x_groq: _Groq | None = None
-    error: Any = None
-    message: Any = None
 
 
 _TOLD = msgspec.json.Decoder(_Told)
@@ -82,7 +83,10 @@ def tap(*, hide_usage: bool) -> FrameTap:
 
 
 def _marked(piece: bytes) -> bool:
-    return _MARK.search(piece) is not None or DONE in piece or b"event:" in piece
+    if _MARK.search(piece) is not None:
+        return True
+    one_line_of_json = piece.startswith(b"data: {") and piece.find(b"\n") == len(piece) - 2
+    return not one_line_of_json and (DONE in piece or b"event:" in piece)
 
 
 def _look(seen: Seen, found: Frame) -> bool:
@@ -106,17 +110,17 @@ def _look(seen: Seen, found: Frame) -> bool:
     return usage is not None and not told.choices and not failed
 
 
-def _failed(found: Frame, told: "_Told | _Chunk") -> Failed | None:
+def _failed(found: Frame, told: _AnyChunk) -> Failed | None:
     error = told.error or (told.x_groq and told.x_groq.error)
     if not error and found.event == "error":
         error = told.message or "error"
     if not error:
         return None
     said = tell({"error": error})
-    return Failed(mask(said.message), said.code or said.kind)
+    return Failed(mask(said.message[:_LONGEST_MESSAGE]), said.code or said.kind)
 
 
-def _usage(told: "_Told | _Chunk") -> Usage | None:
+def _usage(told: _AnyChunk) -> Usage | None:
     return shapes.read_usage(told.usage) or (shapes.read_usage(told.x_groq.usage) if told.x_groq else None)
 
 

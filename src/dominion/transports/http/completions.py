@@ -13,9 +13,9 @@ from dominion.services.completion import Completions
 from dominion.services.counters import Counters
 from dominion.services.identity import Identity
 from dominion.transports.http.guard import IpGuard
-from dominion.transports.http.protocol import GatewayProtocol
-from dominion.transports.http.reply import HttpReply, Send
-from dominion.transports.http.request import CallerGone, Headers, Receive, address_of, key_of, read_json
+from dominion.transports.http.protocol import Cycle, GatewayProtocol
+from dominion.transports.http.reply import HttpReply
+from dominion.transports.http.request import CallerGone, Headers, address_of, check_json, key_of, read_body
 from dominion.wire.fields import read_fields
 
 LOG = logging.getLogger("dominion.http")
@@ -58,12 +58,13 @@ class CompletionDoor:
         self._largest_body = largest_body
         self._trusted = trusted_proxies
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send, dialect: Dialect) -> None:
+    async def __call__(self, scope: MutableMapping[str, Any], dialect: Dialect) -> None:
         """Answer one request. Never raises."""
         connection: GatewayProtocol = scope["dominion.connection"]
-        reply = HttpReply(send, dialect, self._ids.next())
+        cycle: Cycle = scope["dominion.cycle"]
+        reply = HttpReply(cycle, dialect, self._ids.next())
         try:
-            call = await self._read(scope, receive, dialect, reply.request_id)
+            call = await self._read(scope, cycle, dialect, reply.request_id)
             connection.watch(asyncio.current_task())
             await self._completions.answer(call, reply)
         except DominionError as error:
@@ -80,14 +81,17 @@ class CompletionDoor:
         finally:
             connection.watch(None)
 
-    async def _read(self, scope: MutableMapping[str, Any], receive: Receive, dialect: Dialect, call_id: str) -> Call:
+    async def _read(self, scope: MutableMapping[str, Any], cycle: Cycle, dialect: Dialect, call_id: str) -> Call:
         """Guard, identify, read. The key is checked before the body is taken in."""
         received = self._clock.monotonic()
         headers: Headers = dict(scope["headers"])
         self._guard.check(address_of(scope, headers, self._trusted))
         token = key_of(headers)
         principal = self._identity.recognise(token) or await self._identity.identify(token)
-        body = await read_json(receive, headers, self._largest_body)
+        check_json(headers, self._largest_body)
+        body = cycle.take_body()
+        if body is None:
+            body = await read_body(cycle.receive, self._largest_body)
         return Call(
             id=call_id,
             door=dialect,

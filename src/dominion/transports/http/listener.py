@@ -43,7 +43,7 @@ class Listener(uvicorn.Server):
         """`drain_seconds`: how long running requests may take after `stop`."""
         super().__init__(
             uvicorn.Config(
-                application,  # type: ignore[arg-type]  # ours names its own message types
+                application,
                 http=GatewayProtocol,
                 ws="none",
                 loop="none",

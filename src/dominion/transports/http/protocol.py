@@ -1,11 +1,17 @@
-"""uvicorn's HTTP protocol with three additions: limits on headers, time limits for slow senders, and a call when the
-caller has gone. Everything else is uvicorn's."""
+"""uvicorn's HTTP protocol with four additions: limits on headers, time limits for slow senders, a call when the caller
+has gone, and an exchange that writes without ASGI's messages. Everything else is uvicorn's.
+
+A completion spends most of its time in this process between two sockets: each ASGI message costs more than a byte
+search through an answer, so the doors of completions use `Cycle` directly (docs/decisions/0017).
+"""
 
 import asyncio
 from typing import Any
+from urllib.parse import unquote
 
+import httptools
 import msgspec
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 MOST_HEADERS = 100
 MOST_HEADER_BYTES = 32 * 1024
@@ -18,7 +24,73 @@ _REFUSED = {
     408: ("request_timeout", "The request came too slowly.", "Send the request again on a better connection."),
     431: ("request_too_large", "The request has too many or too large headers.", "Send fewer and shorter headers."),
 }
-_PHRASE = {400: b"Bad Request", 408: b"Request Timeout", 431: b"Request Header Fields Too Large"}
+_CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
+_CLOSE = b"connection: close\r\n"
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Cycle(RequestResponseCycle):
+    """One request and its answer. Header values must hold no control characters: they are written as they are."""
+
+    def whole(self, status: int, headers: Headers, body: bytes) -> None:
+        """The whole answer in one write."""
+        if self.disconnected:
+            return
+        head = self._head(status, headers)
+        head.append(b"content-length: %d\r\n\r\n" % len(body))
+        head.append(body)
+        self.transport.write(b"".join(head))
+        self._done()
+
+    def begin(self, status: int, headers: Headers) -> None:
+        """The head of a stream."""
+        if self.disconnected:
+            return
+        head = self._head(status, headers)
+        head.append(_CHUNKED)
+        self.transport.write(b"".join(head))
+
+    async def piece(self, chunk: bytes) -> None:
+        """More of a stream; waits while the caller reads too slowly."""
+        if not self.disconnected:
+            self.transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+            if self.flow.write_paused:
+                await self.flow.drain()
+
+    def end(self, chunk: bytes) -> None:
+        """The last of a stream."""
+        if self.disconnected:
+            return
+        self.transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(chunk), chunk) if chunk else b"0\r\n\r\n")
+        self._done()
+
+    def take_body(self) -> bytes | None:
+        """The body when all of it is here, without waiting; None: use `receive`."""
+        if self.more_body or self.disconnected:
+            return None
+        body, self.body = bytes(self.body), bytearray()
+        self.flow.resume_reading()  # paused by a large body; a caller who hangs up is only seen while reading
+        return body
+
+    def _head(self, status: int, headers: Headers) -> list[bytes]:
+        self.response_started = True
+        self.waiting_for_100_continue = False
+        head = [STATUS_LINE[status]]
+        for name, value in headers:
+            head += (name, b": ", value, b"\r\n")
+            if name == b"connection":
+                self.keep_alive = False
+        if not self.keep_alive:
+            head.append(_CLOSE)
+        return head
+
+    def _done(self) -> None:
+        self.response_complete = True
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
 
 
 class GatewayProtocol(HttpToolsProtocol):
@@ -26,6 +98,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     _watched: "asyncio.Task[Any] | None" = None
     _header_bytes = 0
+    _too_large = False
     stage = IDLE
     since = 0.0
     gone = False
@@ -56,32 +129,62 @@ class GatewayProtocol(HttpToolsProtocol):
             self.stage, self.since = HEADERS, self.loop.time()
         super().data_received(data)
 
-    def on_message_begin(self) -> None:
-        """A new request on this connection."""
-        super().on_message_begin()
-        self.stage, self.since = HEADERS, self.loop.time()
-        self._header_bytes = 0
-        self.scope["dominion.connection"] = self  # type: ignore[typeddict-unknown-key]
-
     def on_url(self, url: bytes) -> None:
-        """Count the address with the headers."""
-        self._count(len(url))
+        """A new request on this connection; its address counts with the headers."""
         super().on_url(url)
+        self._header_bytes = len(self.url)
+        if self._header_bytes > MOST_HEADER_BYTES:
+            self._overflow()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Refuse too many or too large headers while they arrive."""
-        self._count(len(name) + len(value))
-        super().on_header(name, value)
-
-    def _count(self, size: int) -> None:
-        self._header_bytes += size
-        if self._header_bytes > MOST_HEADER_BYTES or len(self.headers) >= MOST_HEADERS:
-            raise _HeadersTooLarge
+        name = name.lower()
+        self.headers.append((name, value))
+        self._header_bytes += len(name) + len(value)
+        if self._header_bytes > MOST_HEADER_BYTES or len(self.headers) > MOST_HEADERS:
+            self._overflow()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
 
     def on_headers_complete(self) -> None:
-        """The body's clock starts."""
+        """As uvicorn's, with our exchange, and without its limits and upgrades, which we do not use."""
         self.stage, self.since = BODY, self.loop.time()
-        super().on_headers_complete()
+        self._make_scope()
+        before = self.cycle
+        self.cycle = cycle = Cycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=[],
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        self.scope["dominion.cycle"] = cycle  # type: ignore[typeddict-unknown-key]
+        if before is None or before.response_complete:  # type: ignore[redundant-expr]  # uvicorn begins with None
+            self._start_asgi_task(cycle, self.app)
+        else:  # a pipelined request waits for its turn
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))
+
+    def _make_scope(self) -> None:
+        """Complete the ASGI scope."""
+        url = httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        self.scope.update(
+            {
+                "method": self.parser.get_method().decode("ascii"),
+                "http_version": self.parser.get_http_version(),
+                "path": unquote(path) if "%" in path else path,
+                "raw_path": url.path,
+                "query_string": url.query or b"",
+                "dominion.connection": self,
+            }  # type: ignore[typeddict-item]
+        )
 
     def on_message_complete(self) -> None:
         """The request is here in full."""
@@ -90,7 +193,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
         """An error the parser found, as JSON."""
-        self.refuse(431 if self._too_large() else 400)
+        self.refuse(431 if self._too_large else 400)
 
     def refuse(self, status: int) -> None:
         """Answer without an application, and close."""
@@ -98,12 +201,13 @@ class GatewayProtocol(HttpToolsProtocol):
             return
         code, message, action = _REFUSED[status]
         body = msgspec.json.encode({"error": code, "message": message, "action": action})
-        head = b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
-        self.transport.write(head % (status, _PHRASE[status], len(body)) + body)
+        head = b"content-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body)
+        self.transport.write(STATUS_LINE[status] + head + body)
         self.transport.close()
 
-    def _too_large(self) -> bool:
-        return self._header_bytes > MOST_HEADER_BYTES or len(self.headers or ()) >= MOST_HEADERS
+    def _overflow(self) -> None:
+        self._too_large = True
+        raise _HeadersTooLarge
 
     def sweep(self, now: float) -> None:
         """Close the connection of a sender that is too slow. `now` is the loop's time."""

@@ -1,24 +1,21 @@
-"""Answers on the way out: statuses, headers and bytes over ASGI's send."""
-
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+"""Answers on the way out: statuses, headers and bytes."""
 
 from dominion.domain.contracts import Dialect, Receipt
 from dominion.domain.errors import DominionError, ProviderError
 from dominion.domain.usage import usd
 from dominion.transports.http.errors import headers_of, status_of
+from dominion.transports.http.protocol import Cycle, Headers
 
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 JSON = (b"content-type", b"application/json")
 
 
 class HttpReply:
     """One HTTP answer. Implements `domain.contracts.Reply`."""
 
-    __slots__ = ("_send", "door", "ended", "request_id", "started")
+    __slots__ = ("_cycle", "door", "ended", "request_id", "started")
 
-    def __init__(self, send: Send, door: Dialect, request_id: str) -> None:
-        self._send = send
+    def __init__(self, cycle: Cycle, door: Dialect, request_id: str) -> None:
+        self._cycle = cycle
         self.door = door
         self.request_id = request_id
         self.started = False
@@ -26,7 +23,7 @@ class HttpReply:
 
     async def whole(self, body: bytes, receipt: Receipt) -> None:
         """200 and the whole answer, in one write."""
-        await self.plain(200, body, [JSON, *_receipt_headers(receipt)])
+        self.plain(200, body, [JSON, *_receipt_headers(receipt)])
 
     async def start(self, stream_type: bytes, receipt: Receipt) -> None:
         """200 and a stream. Proxies on the way are asked not to buffer it."""
@@ -37,23 +34,21 @@ class HttpReply:
             (b"x-accel-buffering", b"no"),
             *_receipt_headers(receipt),
         ]
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        self._cycle.begin(200, headers)
 
     async def write(self, chunk: bytes) -> None:
         """More of the stream; waits while the caller reads too slowly."""
-        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await self._cycle.piece(chunk)
 
     async def end(self, chunk: bytes) -> None:
         """The last of the stream."""
         self.ended = True
-        await self._send({"type": "http.response.body", "body": chunk, "more_body": False})
+        self._cycle.end(chunk)
 
-    async def plain(self, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:
+    def plain(self, status: int, body: bytes, headers: Headers) -> None:
         """A whole answer of any status. `headers` without content-length."""
         self.started = self.ended = True
-        headers.append((b"content-length", b"%d" % len(body)))
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": body})
+        self._cycle.whole(status, headers, body)
 
     async def fail(self, error: DominionError, *, close: bool = False) -> None:
         """An error in the door's dialect, in the stream when that has begun."""
@@ -67,10 +62,10 @@ class HttpReply:
             headers.append((b"connection", b"close"))
         verbatim = error.verbatim if isinstance(error, ProviderError) else b""
         body = verbatim or self.door.write_error(error, self.request_id)
-        await self.plain(status_of(error, self.door.name), body, headers)
+        self.plain(status_of(error, self.door.name), body, headers)
 
 
-def _receipt_headers(receipt: Receipt) -> list[tuple[bytes, bytes]]:
+def _receipt_headers(receipt: Receipt) -> Headers:
     headers = [
         (b"x-request-id", receipt.request_id.encode()),
         (b"x-dominion-provider", receipt.provider.encode()),

@@ -6,6 +6,7 @@ from typing import Any
 from dominion.domain.errors import InvalidRequest, TooLarge, Unauthenticated, WrongMediaType
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = dict[bytes, bytes]
 
 
@@ -47,8 +48,8 @@ def address_of(scope: MutableMapping[str, Any], headers: Headers, trusted: froze
     return str(address)
 
 
-async def read_json(receive: Receive, headers: Headers, limit: int) -> bytes:
-    """The body of at most `limit` bytes. Raises WrongMediaType, TooLarge, CallerGone."""
+def check_json(headers: Headers, limit: int) -> None:
+    """Refuse a body by its headers. Raises WrongMediaType, TooLarge."""
     kind = headers.get(b"content-type", b"application/json")
     if b"json" not in kind.lower():
         raise WrongMediaType(f"The body has the content type {kind.decode('latin-1')[:80]!r}, not JSON.")
@@ -57,18 +58,19 @@ async def read_json(receive: Receive, headers: Headers, limit: int) -> bytes:
     length = headers.get(b"content-length", b"0")
     if len(length) > 15 or int(length) > limit:  # noqa: PLR2004 - longer than any length that could be meant
         raise TooLarge(f"The body is larger than {limit} bytes.")
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body", False) and message["type"] == "http.request":
-        return body
-    parts, size = [body], len(body)
+
+
+async def read_body(receive: Callable[[], Awaitable[Any]], limit: int) -> bytes:
+    """The body of at most `limit` bytes. Raises TooLarge, CallerGone."""
+    parts: list[bytes] = []
+    size = 0
     while True:
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise CallerGone
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
         if size > limit:
             raise TooLarge(f"The body is larger than {limit} bytes.")
         if not message.get("more_body", False):
             return b"".join(parts)
-        message = await receive()
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])

@@ -21,7 +21,7 @@ from dominion.transports.http.completions import RequestIds
 from dominion.transports.http.errors import headers_of, status_of
 from dominion.transports.http.guard import AdminGate, IpGuard
 from dominion.transports.http.metrics import MetricsPage
-from dominion.transports.http.request import address_of, bearer, key_of, read_json
+from dominion.transports.http.request import address_of, bearer, check_json, key_of, read_body
 
 LOG = logging.getLogger("dominion.http")
 LARGEST_BODY = 256 * 1024
@@ -81,7 +81,8 @@ class Routes:
         async def run(request: Request) -> Response:
             body = b""
             if request.method == "POST" and operation.body is not None:
-                body = await read_json(request.receive, dict(request.headers.raw), LARGEST_BODY)
+                check_json(dict(request.headers.raw), LARGEST_BODY)
+                body = await read_body(request.receive, LARGEST_BODY)
             asked = Asked(
                 path=dict(request.path_params),
                 query=dict(request.query_params),

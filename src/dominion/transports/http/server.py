@@ -8,8 +8,8 @@ from starlette.applications import Starlette
 from dominion.domain.contracts import Dialect
 from dominion.domain.errors import WrongMethod
 from dominion.transports.http.completions import CompletionDoor, RequestIds
-from dominion.transports.http.reply import HttpReply, Send
-from dominion.transports.http.request import Receive
+from dominion.transports.http.reply import HttpReply
+from dominion.transports.http.request import Receive, Send
 
 
 class HttpServer:
@@ -29,7 +29,7 @@ class HttpServer:
         if dialect is None:
             await self._rest(scope, receive, send)
         elif scope["method"] == "POST":
-            await self._completion(scope, receive, send, dialect)
+            await self._completion(scope, dialect)
         else:
             error = WrongMethod(f"{scope['method']} is not for {scope['path']}.", allowed=("POST",))
-            await HttpReply(send, dialect, self._ids.next()).fail(error)
+            await HttpReply(scope["dominion.cycle"], dialect, self._ids.next()).fail(error)
