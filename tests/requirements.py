@@ -173,7 +173,7 @@ OPERATOR_VIEW = (
     Promise("001-060", "gateway.token in pm.config.yaml does the same."),
     Promise("001-061", "Only the argon2 hash of a key is stored."),
     Promise("001-062", "The key itself is shown once, when it is made."),
-    Promise("001-063", "Prompts are in no log unless asked for, and then redacted."),
+    Promise("001-063", "Prompts are in no log by default (and no setting puts them there yet)."),
     Promise("001-064", "A flood of requests is stopped by the rate limit."),
     Promise("001-065", "A run of requests cannot cost more than the cap."),
     Promise("001-066", "One command runs the tests."),

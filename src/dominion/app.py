@@ -7,9 +7,9 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import uvloop
 
@@ -30,7 +30,7 @@ from dominion.services.completion import Completions, Rules
 from dominion.services.counters import Counters
 from dominion.services.health import Health
 from dominion.services.identity import Identity
-from dominion.services.models import ModelList
+from dominion.services.listing import ModelList
 from dominion.services.operations import operations
 from dominion.services.posting import Posting
 from dominion.services.routing import Routing
@@ -59,6 +59,10 @@ DIALECTS = {dialect.name: dialect for dialect in (OPENAI_CHAT, ANTHROPIC_MESSAGE
 DOORS = {"/v1/llm/complete": NATIVE, "/v1/chat/completions": OPENAI_CHAT, "/v1/messages": ANTHROPIC_MESSAGES}
 
 
+GC_THRESHOLDS = (20_000, 20, 100)
+"""A request makes few cycles and many short-lived objects: looking at them 20 times a second is enough."""
+
+
 class SystemClock:
     """The machine's clocks."""
 
@@ -83,11 +87,9 @@ class Upstreams:
         self._http = http
         self._stub = stub
 
-    async def send(self, target: Target, body: bytes, extra: bytes = b"") -> Exchange:
+    def send(self, target: Target, body: bytes, extra: bytes = b"") -> Coroutine[Any, Any, Exchange]:
         """See `domain.contracts.Upstream`."""
-        if target.origin.scheme == "stub":
-            return await self._stub.send(target, body, extra)
-        return await self._http.send(target, body, extra)
+        return (self._stub if target.origin.scheme == "stub" else self._http).send(target, body, extra)
 
 
 class World(NamedTuple):
@@ -250,6 +252,7 @@ async def serve(settings: Settings, announce: Callable[[Ready], None], *, local_
         loop.add_signal_handler(sign, gateway.stop)
     gc.collect()
     gc.freeze()  # what lives for ever need not be looked at again
+    gc.set_threshold(*GC_THRESHOLDS)
     announce(ready)
     await gateway.run()
 

@@ -125,6 +125,20 @@ async def test_a_peer_that_cannot_prove_its_name_receives_nothing(
         assert client._lanes[target.origin].members == set()
 
 
+async def test_a_peer_that_cannot_prove_its_name_ends_the_search_for_an_address(
+    upstream: MakeUpstream, authority: trustme.CA
+) -> None:
+    async with serve(silent, server_tls(authority, "other.test")) as wrong, serve(echo, server_tls(authority)) as right:
+
+        async def resolve(_origin: Origin) -> Sequence[tuple[str, int]]:
+            return [("127.0.0.1", wrong.port), ("127.0.0.1", right.port)]
+
+        client = upstream(tls=partial(trusting, authority), resolve=resolve)
+        with pytest.raises(NetworkFailure, match="certificate"):
+            await client.send(right.target(HOST), b"{}")
+        assert right.peers == []
+
+
 async def test_a_handshake_that_hangs_is_a_timeout(upstream: MakeUpstream) -> None:
     client = upstream(Timeouts(connect=0.05, first_byte=LONG, idle=LONG, total=LONG))
     async with serve(silent) as server:

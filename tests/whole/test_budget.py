@@ -39,7 +39,7 @@ def body(model: str, **fields: Any) -> bytes:
     return json.dumps({"model": model, "messages": [{"role": "user", "content": "x"}], **fields}).encode()
 
 
-BUDGETS = {
+BUDGETS: dict[str, dict[str, Any]] = {
     "daily_requests": {"daily_requests": WORTH},
     # a price of $1,000 per million tokens and an input that costs nothing: each request holds and costs $0.02
     "monthly_spend": {"monthly_spend_cap_usd": "1.00"},

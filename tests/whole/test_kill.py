@@ -86,5 +86,5 @@ def test_a_few_kills_lose_nothing_and_double_nothing(folder: Path) -> None:
 @pytest.mark.soak
 def test_a_hundred_kills_lose_nothing_and_double_nothing(folder: Path) -> None:
     count = kill_again_and_again(folder, kills=100, seed=2)
-    print(count)
+    sys.stdout.write(f"{count}\n")
     check(count)

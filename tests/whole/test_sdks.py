@@ -10,12 +10,20 @@ from pathlib import Path
 import anthropic
 import openai
 import pytest
+from anthropic.types import MessageParam, ToolParam
+from openai.types.chat import ChatCompletionMessageFunctionToolCall, ChatCompletionMessageParam, ChatCompletionToolParam
 
 from tests.whole.faultd import FaultServer
 from tests.whole.program import Program
 
-WEATHER = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
-HELLO = [{"role": "user", "content": "Hello!"}]
+WEATHER: dict[str, object] = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello!"}]
+GREETING: list[MessageParam] = [{"role": "user", "content": "Hello!"}]
+OPENAI_TOOL: ChatCompletionToolParam = {
+    "type": "function",
+    "function": {"name": "weather", "description": "w", "parameters": WEATHER},
+}
+ANTHROPIC_TOOL: ToolParam = {"name": "weather", "input_schema": WEATHER}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +47,7 @@ def anthropic_client(program: Program, key: str) -> Iterator[anthropic.Anthropic
 
 
 def test_openai_chat(openai_client: openai.OpenAI) -> None:
-    answer = openai_client.chat.completions.create(model="stub/echo", messages=HELLO)  # type: ignore[arg-type]
+    answer = openai_client.chat.completions.create(model="stub/echo", messages=HELLO)
     assert "Hello!" in (answer.choices[0].message.content or "")
     assert answer.choices[0].finish_reason == "stop"
     assert answer.usage is not None
@@ -48,34 +56,39 @@ def test_openai_chat(openai_client: openai.OpenAI) -> None:
 
 @pytest.mark.parametrize("include", [True, False])
 def test_openai_stream_with_and_without_usage(openai_client: openai.OpenAI, include: bool) -> None:  # noqa: FBT001
-    options = {"stream_options": {"include_usage": True}} if include else {}
-    stream = openai_client.chat.completions.create(model="stub/echo", messages=HELLO, stream=True, **options)  # type: ignore[call-overload]
+    stream = openai_client.chat.completions.create(
+        model="stub/echo",
+        messages=HELLO,
+        stream=True,
+        stream_options={"include_usage": True} if include else openai.omit,
+    )
     chunks = list(stream)
     assert "Hello!" in "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
     assert [c.usage is not None for c in chunks].count(True) == (1 if include else 0)
 
 
-@pytest.mark.parametrize("stream", [True, False])
-def test_openai_tools(openai_client: openai.OpenAI, stream: bool) -> None:  # noqa: FBT001
-    tools = [{"type": "function", "function": {"name": "weather", "description": "w", "parameters": WEATHER}}]
-    made = openai_client.chat.completions.create(model="stub/tool", messages=HELLO, tools=tools, stream=stream)  # type: ignore[call-overload]
-    if stream:
-        deltas = [call for chunk in made for choice in chunk.choices for call in choice.delta.tool_calls or []]
-        name, arguments = deltas[0].function.name, "".join(d.function.arguments or "" for d in deltas)
-    else:
-        assert made.choices[0].finish_reason == "tool_calls"
-        (call,) = made.choices[0].message.tool_calls
-        name, arguments = call.function.name, call.function.arguments
-    assert name == "weather"
-    assert isinstance(json.loads(arguments)["city"], str)
+def test_openai_tools(openai_client: openai.OpenAI) -> None:
+    made = openai_client.chat.completions.create(model="stub/tool", messages=HELLO, tools=[OPENAI_TOOL])
+    assert made.choices[0].finish_reason == "tool_calls"
+    (call,) = made.choices[0].message.tool_calls or []
+    assert isinstance(call, ChatCompletionMessageFunctionToolCall)
+    assert call.function.name == "weather"
+    assert isinstance(json.loads(call.function.arguments)["city"], str)
+
+
+def test_openai_tools_in_a_stream(openai_client: openai.OpenAI) -> None:
+    stream = openai_client.chat.completions.create(model="stub/tool", messages=HELLO, tools=[OPENAI_TOOL], stream=True)
+    calls = [call for chunk in stream for choice in chunk.choices for call in choice.delta.tool_calls or []]
+    pieces = [call.function for call in calls if call.function is not None]
+    assert pieces[0].name == "weather"
+    assert isinstance(json.loads("".join(piece.arguments or "" for piece in pieces))["city"], str)
 
 
 def test_openai_structured_output(openai_client: openai.OpenAI) -> None:
-    schema = {"name": "place", "schema": WEATHER, "strict": True}
     answer = openai_client.chat.completions.create(
         model="stub/json",
-        messages=HELLO,  # type: ignore[arg-type]
-        response_format={"type": "json_schema", "json_schema": schema},  # type: ignore[arg-type,misc,list-item]
+        messages=HELLO,
+        response_format={"type": "json_schema", "json_schema": {"name": "place", "schema": WEATHER, "strict": True}},
     )
     assert isinstance(json.loads(answer.choices[0].message.content or "")["city"], str)
 
@@ -97,7 +110,7 @@ def test_openai_errors_become_the_sdk_s_own_classes(program: Program, openai_cli
     ]
     for model, expected in cases:
         with pytest.raises(expected) as caught:
-            openai_client.chat.completions.create(model=model, messages=HELLO)  # type: ignore[arg-type]
+            openai_client.chat.completions.create(model=model, messages=HELLO)
         assert caught.value.request_id
     with (
         openai.OpenAI(base_url=f"{program.url}/v1", api_key="dom_wrong_key", max_retries=0) as stranger,
@@ -109,9 +122,9 @@ def test_openai_errors_become_the_sdk_s_own_classes(program: Program, openai_cli
 def test_openai_quota_is_a_rate_limit_error_with_the_body_of_document_000(program: Program) -> None:
     _, key = program.user(daily_requests=1)
     with openai.OpenAI(base_url=f"{program.url}/v1", api_key=key, max_retries=2) as client:
-        client.chat.completions.create(model="stub", messages=HELLO)  # type: ignore[arg-type]
+        client.chat.completions.create(model="stub", messages=HELLO)
         with pytest.raises(openai.RateLimitError) as caught:
-            client.chat.completions.create(model="stub", messages=HELLO)  # type: ignore[arg-type]
+            client.chat.completions.create(model="stub", messages=HELLO)
         body = caught.value.body
         assert isinstance(body, dict)
         assert (body["limit"], body["used"]) == (1, 1)
@@ -125,12 +138,12 @@ def test_openai_retries_are_honoured(folder: Path) -> None:
         _, key = program.user(requests_per_minute=2)
         with openai.OpenAI(base_url=f"{program.url}/v1", api_key=key, max_retries=3) as client:
             for _ in range(3):
-                client.chat.completions.create(model="stub", messages=HELLO)  # type: ignore[arg-type]
+                client.chat.completions.create(model="stub", messages=HELLO)
         assert 'dominion_refused_total{code="rate_limited"}' in program.ask("GET", "/metrics").body.decode()
 
 
 def test_openai_stream_that_breaks_raises(openai_client: openai.OpenAI) -> None:
-    stream = openai_client.chat.completions.create(model="stub/cut-3", messages=HELLO, stream=True)  # type: ignore[call-overload]
+    stream = openai_client.chat.completions.create(model="stub/cut-3", messages=HELLO, stream=True)
     with pytest.raises(openai.APIError):
         list(stream)
 
@@ -139,7 +152,7 @@ def test_openai_stream_that_breaks_raises(openai_client: openai.OpenAI) -> None:
 
 
 def test_anthropic_message(anthropic_client: anthropic.Anthropic) -> None:
-    answer = anthropic_client.messages.create(model="stub/echo", max_tokens=100, messages=HELLO)  # type: ignore[arg-type]
+    answer = anthropic_client.messages.create(model="stub/echo", max_tokens=100, messages=GREETING)
     assert answer.content[0].type == "text"
     assert "Hello!" in answer.content[0].text
     assert answer.stop_reason == "end_turn"
@@ -148,7 +161,7 @@ def test_anthropic_message(anthropic_client: anthropic.Anthropic) -> None:
 
 
 def test_anthropic_stream(anthropic_client: anthropic.Anthropic) -> None:
-    with anthropic_client.messages.stream(model="stub/echo", max_tokens=100, messages=HELLO) as stream:  # type: ignore[arg-type]
+    with anthropic_client.messages.stream(model="stub/echo", max_tokens=100, messages=GREETING) as stream:
         text = "".join(stream.text_stream)
         final = stream.get_final_message()
     assert "Hello!" in text
@@ -158,17 +171,15 @@ def test_anthropic_stream(anthropic_client: anthropic.Anthropic) -> None:
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_anthropic_tools(anthropic_client: anthropic.Anthropic, stream: bool) -> None:  # noqa: FBT001
-    asked = {
-        "model": "stub/tool",
-        "max_tokens": 100,
-        "messages": HELLO,
-        "tools": [{"name": "weather", "input_schema": WEATHER}],
-    }
     if stream:
-        with anthropic_client.messages.stream(**asked) as running:  # type: ignore[arg-type]
-            final = running.get_final_message()
+        with anthropic_client.messages.stream(
+            model="stub/tool", max_tokens=100, messages=GREETING, tools=[ANTHROPIC_TOOL]
+        ) as running:
+            final: anthropic.types.Message = running.get_final_message()
     else:
-        final = anthropic_client.messages.create(**asked)  # type: ignore[call-overload]
+        final = anthropic_client.messages.create(
+            model="stub/tool", max_tokens=100, messages=GREETING, tools=[ANTHROPIC_TOOL]
+        )
     assert final.stop_reason == "tool_use"
     (call,) = [block for block in final.content if block.type == "tool_use"]
     assert call.name == "weather"
@@ -179,7 +190,7 @@ def test_anthropic_thinking(anthropic_client: anthropic.Anthropic) -> None:
     answer = anthropic_client.messages.create(
         model="stub/think",
         max_tokens=2000,
-        messages=HELLO,  # type: ignore[arg-type]
+        messages=GREETING,
         thinking={"type": "enabled", "budget_tokens": 1024},
     )
     assert [block.type for block in answer.content] == ["thinking", "text"]
@@ -189,9 +200,7 @@ def test_anthropic_models(anthropic_client: anthropic.Anthropic) -> None:
     assert any("stub" in model.id for model in anthropic_client.models.list())
 
 
-def test_anthropic_errors_become_the_sdk_s_own_classes(
-    program: Program, anthropic_client: anthropic.Anthropic
-) -> None:
+def test_anthropic_errors_become_the_sdk_s_own_classes(program: Program, anthropic_client: anthropic.Anthropic) -> None:
     cases: list[tuple[str, type[anthropic.APIStatusError]]] = [
         ("no-such-model", anthropic.NotFoundError),
         ("stub/fail-400", anthropic.BadRequestError),
@@ -200,7 +209,7 @@ def test_anthropic_errors_become_the_sdk_s_own_classes(
     ]
     for model, expected in cases:
         with pytest.raises(expected):
-            anthropic_client.messages.create(model=model, max_tokens=10, messages=HELLO)  # type: ignore[arg-type]
+            anthropic_client.messages.create(model=model, max_tokens=10, messages=GREETING)
     with (
         anthropic.Anthropic(base_url=program.url, api_key="dom_wrong_key", max_retries=0) as stranger,
         pytest.raises(anthropic.AuthenticationError),
@@ -214,7 +223,7 @@ def test_anthropic_spend_cap_is_402_as_its_dialect_expects(program: Program) -> 
         anthropic.Anthropic(base_url=program.url, api_key=key, max_retries=2) as client,
         pytest.raises(anthropic.APIStatusError) as caught,
     ):
-        client.messages.create(model="stub", max_tokens=10, messages=HELLO)  # type: ignore[arg-type]
+        client.messages.create(model="stub", max_tokens=10, messages=GREETING)
     assert caught.value.status_code == 402
 
 
@@ -260,8 +269,7 @@ def test_the_first_generation_of_the_anthropic_sdk(program: Program, key: str, f
 def test_a_relayed_stream_is_the_provider_s_bytes(folder: Path) -> None:
     with FaultServer() as faults, Program(folder, toml=faults.toml(**{"drip-3-1": 1})) as program:
         _, key = program.user()
-        asked = {"stream": True, "stream_options": {"include_usage": True}}
-        relayed = program.chat(key, "faults/drip-3-1", **asked).body
+        relayed = program.chat(key, "faults/drip-3-1", stream=True, stream_options={"include_usage": True}).body
         frames = relayed.split(b"\n\n")
         assert frames[0] == (
             b'data: {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m", '

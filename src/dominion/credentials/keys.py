@@ -13,6 +13,7 @@ import argon2
 import msgspec
 
 PREFIX = "dom_"
+LONGEST_KEY = 200
 OWASP_MINIMUM = argon2.Parameters(
     type=argon2.Type.ID, version=19, salt_len=16, hash_len=32, time_cost=2, memory_cost=19_456, parallelism=1
 )
@@ -37,7 +38,7 @@ def mint() -> Minted:
 
 def split(token: str) -> tuple[str, str] | None:
     """The id and the secret of a key, or None when it does not look like one."""
-    if not token.startswith(PREFIX) or len(token) > 200:
+    if not token.startswith(PREFIX) or len(token) > LONGEST_KEY:
         return None
     key_id, _, secret = token[len(PREFIX) :].partition("_")
     return (key_id, secret) if key_id and secret else None

@@ -3,7 +3,7 @@
 Times are epoch seconds unless named otherwise; money is integer nano-dollars.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -288,7 +288,7 @@ class LedgerStore(Protocol):
     """Ledger rows, their sums per window, and roll-ups. Raises StorageUnavailable when the database is."""
 
     async def add(self, rows: Sequence[UsageRow]) -> int:
-        """Add rows and their sums in one transaction; rows whose id exists are left alone. Returns how many were new."""
+        """Add rows and their sums in one transaction; rows whose id exists are left alone. How many were new."""
 
     async def totals(self, user_id: str, day: int, month: int) -> tuple[Totals, Totals]:
         """Sums of one UTC day (days since the epoch) and one month (year * 12 + month - 1)."""
@@ -327,7 +327,7 @@ class Journal(Protocol):
         """Records of segments that an earlier process left, in order, without a torn last one."""
 
     def sync(self) -> None:
-        """fsync what was appended."""
+        """Make what was appended survive a power cut (fsync)."""
 
     def close(self) -> None:
         """Sync and close."""

@@ -7,6 +7,7 @@ integer nano-dollars (1 USD = 1,000,000,000 nUSD).
 import msgspec
 
 NANO_PER_USD = 1_000_000_000
+NANO_DIGITS = 9
 PICO_PER_NANO = 1_000
 
 
@@ -48,11 +49,11 @@ class Price(msgspec.Struct, frozen=True):
     above_price: "Price | None" = None
 
 
-def usd(nano: int, places: int = 9) -> str:
-    """Nano-dollars as a decimal string, e.g. usd(7_500_000) == "0.007500000"; cut, not rounded, to `places`."""
+def usd(nano: int, places: int = NANO_DIGITS) -> str:
+    """Nano-dollars as a decimal string, 7_500_000 as "0.007500000"; cut, not rounded, to `places`."""
     sign = "-" if nano < 0 else ""
     whole, part = divmod(abs(nano), NANO_PER_USD)
-    return f"{sign}{whole}.{part:09d}"[: None if places == 9 else places - 9]
+    return f"{sign}{whole}.{part:0{NANO_DIGITS}d}"[: None if places == NANO_DIGITS else places - NANO_DIGITS]
 
 
 def nano_from_usd(text: str | float) -> int:
@@ -62,6 +63,6 @@ def nano_from_usd(text: str | float) -> int:
     """
     from_text = str(text).strip()
     whole, _, part = from_text.partition(".")
-    if not whole.isdecimal() or not (part or "0").isdecimal() or len(part.rstrip("0")) > 9 or len(whole) > 9:
+    if not whole.isdecimal() or not (part or "0").isdecimal() or max(len(whole), len(part.rstrip("0"))) > NANO_DIGITS:
         raise ValueError(f"{from_text!r} is not an amount of US dollars with at most nine decimals")
-    return int(whole) * NANO_PER_USD + int(part.rstrip("0").ljust(9, "0") or "0")
+    return int(whole) * NANO_PER_USD + int(part.rstrip("0").ljust(NANO_DIGITS, "0") or "0")

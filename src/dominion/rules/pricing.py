@@ -45,6 +45,8 @@ def charge(usage: Usage, price: Price) -> int:
     if price.above is not None:
         for _, tier in _tiers(price, whole):
             price = tier
+    if not usage.cache_read_tokens and not usage.cache_write_tokens:
+        return _nano(whole * price.input + max(usage.output_tokens, 0) * price.output) + price.request
     read = min(max(usage.cache_read_tokens, 0), whole)
     write = min(max(usage.cache_write_tokens, 0), whole - read)
     hour = min(max(usage.cache_write_1h_tokens, 0), write)

@@ -37,17 +37,17 @@ class LimitChanges(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The body of `POST /admin/limits`: what is absent stays, null lifts a limit."""
 
     user_id: str
-    daily_requests: int | None | msgspec.UnsetType = msgspec.UNSET
-    daily_tokens: int | None | msgspec.UnsetType = msgspec.UNSET
-    monthly_spend_cap_usd: Decimal | None | msgspec.UnsetType = msgspec.UNSET
-    concurrent_requests: int | None | msgspec.UnsetType = msgspec.UNSET
-    requests_per_minute: int | None | msgspec.UnsetType = msgspec.UNSET
+    daily_requests: int | msgspec.UnsetType | None = msgspec.UNSET
+    daily_tokens: int | msgspec.UnsetType | None = msgspec.UNSET
+    monthly_spend_cap_usd: Decimal | msgspec.UnsetType | None = msgspec.UNSET
+    concurrent_requests: int | msgspec.UnsetType | None = msgspec.UNSET
+    requests_per_minute: int | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Accounts:
     """The operator's view of the people store and the ledger. Answers are plain values, ready for JSON."""
 
-    def __init__(  # noqa: PLR0913 - every one is a collaborator
+    def __init__(
         self,
         people: PeopleStore,
         ledger: LedgerStore,
@@ -141,7 +141,13 @@ class Accounts:
         )
         await self._people.add_key(key)
         LOG.info("key %s of user %s created", key.id, user_id)
-        return {"id": key.id, "user_id": user_id, "name": name, "api_key": minted.plain, "message": "Save this key now!"}
+        return {
+            "id": key.id,
+            "user_id": user_id,
+            "name": name,
+            "api_key": minted.plain,
+            "message": "Save this key now!",
+        }
 
     async def keys(self, user_id: str) -> dict[str, Any]:
         """All keys of a user, without their secrets."""
@@ -250,7 +256,7 @@ def _show_summary(row: UsageSummary) -> dict[str, Any]:
     return shown | {"cost_usd": usd(row.cost_nano)}
 
 
-def _changed(name: str, asked: int | None | msgspec.UnsetType, now: int | None) -> int | None:
+def _changed(name: str, asked: int | msgspec.UnsetType | None, now: int | None) -> int | None:
     if isinstance(asked, msgspec.UnsetType):
         return now
     if asked is not None and not 0 <= asked <= LARGEST_LIMIT:
@@ -258,7 +264,7 @@ def _changed(name: str, asked: int | None | msgspec.UnsetType, now: int | None) 
     return asked
 
 
-def _spend(asked: Decimal | None | msgspec.UnsetType, now: int | None) -> int | None:
+def _spend(asked: Decimal | msgspec.UnsetType | None, now: int | None) -> int | None:
     if isinstance(asked, msgspec.UnsetType) or asked is None:
         return now if isinstance(asked, msgspec.UnsetType) else None
     try:

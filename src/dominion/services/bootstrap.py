@@ -24,7 +24,9 @@ class FirstStart(msgspec.Struct, frozen=True):
         return f"FirstStart(user_id={self.user_id!r}, secrets=***)"
 
 
-async def admin_digest(settings: SettingsStore, given: bytes | None, digest: Callable[[str], bytes]) -> tuple[bytes, str]:
+async def admin_digest(
+    settings: SettingsStore, given: bytes | None, digest: Callable[[str], bytes]
+) -> tuple[bytes, str]:
     """The digest of the admin token, and the token itself when it was minted just now.
 
     `given` is the digest of the operator's own token, which wins over a minted one.

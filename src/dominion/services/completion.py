@@ -19,6 +19,7 @@ from dominion.domain.errors import (
     UnexpectedResponse,
 )
 from dominion.domain.records import HoldRecord, Outcome
+from dominion.domain.usage import Price
 from dominion.rules.estimates import images_in, input_bound, likely_input
 from dominion.rules.limits import Ask
 from dominion.rules.pricing import worst_case
@@ -99,11 +100,7 @@ class Completions:
         if "messages" in call.fields and b'"image' in bytes(call.fields["messages"]):
             images = images_in(call.door.read_request(call.fields))
         likely = likely_input(call.size, images)
-        dearest = max(
-            (candidate.price for candidate in routes if candidate.price is not None),
-            key=lambda price: worst_case(1000, 1000, price, 1),
-            default=None,
-        )
+        dearest = route.price if len(routes) == 1 else _dearest(routes)
         ask = Ask(
             input_bound=input_bound(
                 call.size, self._rules.bytes_per_token, tools="tools" in call.fields, images=images
@@ -243,6 +240,12 @@ class Completions:
         if dialect is door:
             return RelayRoad(dialect, asks_usage=peek.asks_usage)
         return TranslatedRoad(dialect, door, now=int(self._clock.now()), asks_usage=peek.asks_usage)
+
+
+def _dearest(routes: list[Route]) -> Price | None:
+    """The price to set aside for when a request may end at any of these."""
+    prices = [route.price for route in routes if route.price is not None]
+    return max(prices, key=lambda price: worst_case(1000, 1000, price, 1), default=None)
 
 
 async def _provider_error(meter: Meter, route: Route, exchange: Exchange) -> ProviderError:

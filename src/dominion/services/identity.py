@@ -22,7 +22,8 @@ class Identity:
     """Checks keys against the people store, and remembers those that were right.
 
     A key's first use compares its keyed digest and then verifies argon2id in a worker thread, one at a time per key;
-    a wrong secret never gets as far as argon2.
+    a wrong secret never gets as far as argon2. `changes` counts revocations and changes of users: what was learnt
+    before the last one must be learnt again.
     """
 
     def __init__(self, people: PeopleStore, hasher: KeyHasher) -> None:
@@ -30,7 +31,7 @@ class Identity:
         self._hasher = hasher
         self._seen: dict[str, _Entry] = {}
         self._first_uses: dict[str, asyncio.Lock] = {}
-        self._changes = 0
+        self.changes = 0
         self.argon2_runs = 0
 
     def recognise(self, token: str) -> Principal | None:
@@ -59,7 +60,7 @@ class Identity:
                 self._first_uses.pop(key_id, None)
 
     async def _first_use(self, key_id: str, secret: str) -> Principal:
-        changes = self._changes
+        changes = self.changes
         found = await self._people.key(key_id)
         if found is None or not self._hasher.same(secret, found[0].digest):
             raise Unauthenticated("The API key is wrong.")
@@ -71,7 +72,7 @@ class Identity:
         self.argon2_runs += 1
         if not await asyncio.to_thread(self._hasher.verify, key.hash, secret):
             raise Unauthenticated("The API key is wrong.")
-        if changes != self._changes:  # something was revoked or suspended meanwhile: look again
+        if changes != self.changes:  # something was revoked or suspended meanwhile: look again
             return await self._first_use(key_id, secret)
         principal = Principal(user=user, key_id=key_id)
         while len(self._seen) >= REMEMBERED:
@@ -81,11 +82,11 @@ class Identity:
 
     def forget_key(self, key_id: str) -> None:
         """The key was revoked: it must be checked again."""
-        self._changes += 1
+        self.changes += 1
         self._seen.pop(key_id, None)
 
     def forget_user(self, user_id: str) -> None:
         """The user changed: each of their keys must be checked again."""
-        self._changes += 1
+        self.changes += 1
         for key_id in [key_id for key_id, entry in self._seen.items() if entry.principal.user.id == user_id]:
             del self._seen[key_id]

@@ -1,4 +1,4 @@
-"""Everything that can be asked of the gateway besides completions, as one table: doors and documents are loops over it."""
+"""All that can be asked of the gateway besides completions, as one table: doors and documents are loops over it."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, TypeVar
@@ -9,7 +9,7 @@ from dominion.domain.errors import InvalidRequest
 from dominion.domain.people import Principal
 from dominion.services.accounts import Accounts, LimitChanges
 from dominion.services.health import Health
-from dominion.services.models import ModelList
+from dominion.services.listing import ModelList
 
 Role = Literal["open", "caller", "admin", "local"]
 """Who may ask: anybody; a holder of a key; the operator; the operator or anybody on this machine."""
@@ -68,93 +68,79 @@ class Operation(msgspec.Struct, frozen=True):
 
 def operations(accounts: Accounts, models: ModelList, health: Health) -> tuple[Operation, ...]:
     """The table."""
+    return (*_of_health(health), *_of_callers(accounts, models), *_of_users(accounts), *_of_keys(accounts))
 
+
+def _of_health(health: Health) -> tuple[Operation, ...]:
+    return (
+        Operation("health", "GET", "/health", "open", "Is the process alive?", lambda _: health.alive()),
+        Operation("ready", "GET", "/health/ready", "open", "Can it answer?", lambda _: health.ready()),
+    )
+
+
+def _of_callers(accounts: Accounts, models: ModelList) -> tuple[Operation, ...]:
     async def quota(asked: Asked) -> Any:
         assert asked.principal is not None  # noqa: S101 - role "caller"
         return await accounts.quota(asked.principal.user)
 
-    async def new_user(asked: Asked) -> Any:
+    return (
+        Operation(
+            "models", "GET", "/v1/llm/models", "caller", "The models and their prices", lambda _: models.native()
+        ),
+        Operation("quota", "GET", "/v1/llm/quota", "caller", "What is used and what is left", quota),
+    )
+
+
+def _of_users(accounts: Accounts) -> tuple[Operation, ...]:
+    async def create(asked: Asked) -> Any:
         form = asked.read(NewUser)
         return await accounts.create_user(form.name, form.email)
 
-    async def new_key(asked: Asked) -> Any:
+    async def page(asked: Asked) -> Any:
+        return await accounts.users(asked.query.get("after", ""), asked.number("limit", 100, 1000))
+
+    async def one(asked: Asked) -> Any:
+        return await accounts.user(asked.path["id"])
+
+    async def suspend(asked: Asked) -> Any:
+        return await accounts.set_status(asked.path["id"], "suspended")
+
+    async def activate(asked: Asked) -> Any:
+        return await accounts.set_status(asked.path["id"], "active")
+
+    async def limits(asked: Asked) -> Any:
+        return await accounts.set_limits(asked.read(LimitChanges))
+
+    async def usage(asked: Asked) -> Any:
+        return await accounts.usage(asked.query.get("user_id"), asked.query.get("from"), asked.query.get("to"))
+
+    sums = "Usage by day, provider and model; query: user_id, from, to (YYYY-MM-DD)"
+    lifting = "Change the limits of a user; null lifts one"
+    return (
+        Operation("create_user", "POST", "/admin/users", "admin", "Create a user", create, NewUser, creates=True),
+        Operation("users", "GET", "/admin/users", "admin", "List users; query: after, limit", page),
+        Operation("user", "GET", "/admin/users/{id}", "admin", "One user", one),
+        Operation("suspend_user", "POST", "/admin/users/{id}/suspend", "admin", "Suspend a user", suspend),
+        Operation("activate_user", "POST", "/admin/users/{id}/activate", "admin", "Activate a user", activate),
+        Operation("set_limits", "POST", "/admin/limits", "admin", lifting, limits, LimitChanges),
+        Operation("usage", "GET", "/admin/usage", "admin", sums, usage),
+    )
+
+
+def _of_keys(accounts: Accounts) -> tuple[Operation, ...]:
+    async def create(asked: Asked) -> Any:
         form = asked.read(NewKey)
         return await accounts.create_key(form.user_id, form.name)
 
+    async def every(asked: Asked) -> Any:
+        return await accounts.keys(asked.query.get("user_id", ""))
+
+    async def revoke(asked: Asked) -> Any:
+        return await accounts.revoke_key(asked.path["id"])
+
+    once = "Create a key; its plain text is shown once"
     return (
-        Operation("health", "GET", "/health", "open", "Is the process alive?", lambda _: health.alive()),
-        Operation("ready", "GET", "/health/ready", "open", "Can it answer?", lambda _: health.ready()),
-        Operation("models", "GET", "/v1/llm/models", "caller", "The models and their prices", lambda _: models.native()),
-        Operation("quota", "GET", "/v1/llm/quota", "caller", "What is used and what is left", quota),
-        Operation("create_user", "POST", "/admin/users", "admin", "Create a user", new_user, NewUser, creates=True),
-        Operation(
-            "users",
-            "GET",
-            "/admin/users",
-            "admin",
-            "List users; query: after, limit",
-            lambda asked: accounts.users(asked.query.get("after", ""), asked.number("limit", 100, 1000)),
-        ),
-        Operation(
-            "user", "GET", "/admin/users/{id}", "admin", "One user", lambda asked: accounts.user(asked.path["id"])
-        ),
-        Operation(
-            "suspend_user",
-            "POST",
-            "/admin/users/{id}/suspend",
-            "admin",
-            "Suspend a user",
-            lambda asked: accounts.set_status(asked.path["id"], "suspended"),
-        ),
-        Operation(
-            "activate_user",
-            "POST",
-            "/admin/users/{id}/activate",
-            "admin",
-            "Activate a user",
-            lambda asked: accounts.set_status(asked.path["id"], "active"),
-        ),
-        Operation(
-            "create_key",
-            "POST",
-            "/admin/keys",
-            "admin",
-            "Create a key; its plain text is shown once",
-            new_key,
-            NewKey,
-            creates=True,
-        ),
-        Operation(
-            "keys",
-            "GET",
-            "/admin/keys",
-            "admin",
-            "The keys of a user; query: user_id",
-            lambda asked: accounts.keys(asked.query.get("user_id", "")),
-        ),
-        Operation(
-            "revoke_key",
-            "DELETE",
-            "/admin/keys/{id}",
-            "admin",
-            "Revoke a key",
-            lambda asked: accounts.revoke_key(asked.path["id"]),
-        ),
-        Operation(
-            "set_limits",
-            "POST",
-            "/admin/limits",
-            "admin",
-            "Change the limits of a user; null lifts one",
-            lambda asked: accounts.set_limits(asked.read(LimitChanges)),
-            LimitChanges,
-        ),
-        Operation(
-            "usage",
-            "GET",
-            "/admin/usage",
-            "admin",
-            "Usage by day, provider and model; query: user_id, from, to (YYYY-MM-DD)",
-            lambda asked: accounts.usage(asked.query.get("user_id"), asked.query.get("from"), asked.query.get("to")),
-        ),
+        Operation("create_key", "POST", "/admin/keys", "admin", once, create, NewKey, creates=True),
+        Operation("keys", "GET", "/admin/keys", "admin", "The keys of a user; query: user_id", every),
+        Operation("revoke_key", "DELETE", "/admin/keys/{id}", "admin", "Revoke a key", revoke),
     )

@@ -14,10 +14,10 @@ from dominion.domain.errors import StorageUnavailable
 from dominion.domain.records import Certainty, HoldRecord, JournalRecord, Outcome, UsageRow
 
 LOG = logging.getLogger("dominion.posting")
-PAUSE = 0.1
+PAUSE = 0.25
 """Seconds between two batches: how far the database may lag behind the journal."""
 SYNC_EVERY = 0.05
-BATCH = 500
+BATCH = 2_000
 RECORDS_PER_SEGMENT = 50_000
 
 

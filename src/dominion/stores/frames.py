@@ -40,13 +40,14 @@ def read_frames(data: bytes) -> tuple[list[JournalRecord], list[Gap]]:
     records: list[JournalRecord] = []
     gaps: list[Gap] = []
     offset = 0
-    while offset < len(data):
+    written = len(data.rstrip(b"\0"))  # what follows was allocated and never written
+    while offset < written:
         payload = _payload_at(data, offset)
         if payload:
             records.append(decode(payload))
             offset += HEADER.size + len(payload)
         else:
-            end = _next_frame(data, offset + 1)
+            end = _next_frame(data, offset + 1, written)
             gaps.append(Gap(offset, end - offset))
             offset = end
     return records, gaps
@@ -64,7 +65,7 @@ def _payload_at(data: bytes, offset: int) -> bytes:
     return payload if crc32(payload) == checksum else b""
 
 
-def _next_frame(data: bytes, start: int) -> int:
-    """Where the next whole frame begins, or the end of the data."""
-    offsets = range(start, min(len(data), start + SEARCHED_BYTES))
-    return next((offset for offset in offsets if _payload_at(data, offset)), len(data))
+def _next_frame(data: bytes, start: int, written: int) -> int:
+    """Where the next whole frame begins, or the end of what was written."""
+    offsets = range(start, min(written, start + SEARCHED_BYTES))
+    return next((offset for offset in offsets if _payload_at(data, offset)), written)

@@ -3,11 +3,16 @@
 A folder holds segments `journal-00000001.log`, ... of frames (`stores.frames`). A process owns the folder by a lock and
 writes only segments it began itself, numbered above all it found. `append` and `rotate` belong to one thread (the event
 loop's); `sync` and `discard` may run in any other at the same time.
+
+A segment is a file whose space is allocated before its first record and which is written through a shared mapping: the
+page cache has a record as soon as it is copied, so the death of the process cannot lose it, a full disk shows before
+a request runs and not at its end, and a record costs a copy instead of a system call (docs/decisions/0018).
 """
 
-import errno
+import contextlib
 import fcntl
 import logging
+import mmap
 import os
 import re
 import threading
@@ -22,15 +27,17 @@ from dominion.stores.frames import MAX_PAYLOAD, frame, read_frames
 
 DEFAULT_MAX_BYTES = 1 << 30
 NAME = re.compile(r"journal-(\d{8,})\.log(\.damaged)?")
-NEW_FILE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND
+SEGMENT_BYTES = 4 * 1024 * 1024
+NEW_FILE = os.O_CREAT | os.O_EXCL | os.O_RDWR
 log = logging.getLogger(__name__)
 
 
 class Segment(msgspec.Struct):
-    """The file being written. `length` counts the bytes of whole records."""
+    """The file being written, all of it mapped. `length` counts the bytes of whole records."""
 
     number: int
     fd: int
+    view: mmap.mmap
     length: int = 0
 
 
@@ -40,10 +47,16 @@ class FileJournal:
     `mode` "journal": a record is safe from the death of the process when `append` returns, and from a loss of power
     after the next `sync`; "fsync": from both when `append` returns. `max_bytes` is the most that segments not yet
     discarded may hold; its last sixteenth is kept for rows of requests that run already, so holds are refused first.
+    `segment_bytes` is what one file has room for.
     """
 
     def __init__(
-        self, folder: Path, *, mode: Literal["journal", "fsync"] = "journal", max_bytes: int = DEFAULT_MAX_BYTES
+        self,
+        folder: Path,
+        *,
+        mode: Literal["journal", "fsync"] = "journal",
+        max_bytes: int = DEFAULT_MAX_BYTES,
+        segment_bytes: int = SEGMENT_BYTES,
     ) -> None:
         """Take the folder (made if need be) and begin a segment.
 
@@ -52,6 +65,7 @@ class FileJournal:
         self._folder = folder
         self._fsync_each = mode == "fsync"
         self._max_bytes = max_bytes
+        self._segment_bytes = segment_bytes
         self._max_bytes_for_holds = max_bytes - max_bytes // 16
         self._encode = msgspec.msgpack.Encoder().encode
         self._refusal = ""  # why nothing can be appended to this segment; empty when all is well
@@ -72,21 +86,21 @@ class FileJournal:
         self._earlier = sorted(self._closed)
 
     def append(self, record: JournalRecord) -> None:
-        """One `write`. Raises StorageUnavailable; then nothing of the record counts."""
-        segment = self._segment
+        """One copy into the mapped file. Raises StorageUnavailable; then nothing of the record counts."""
         framed = frame(self._encode(record))
         size = len(framed)
+        segment = self._segment
+        if segment.length + size > self._segment_bytes and size <= self._segment_bytes:
+            self.rotate()
+            segment = self._segment
         limit = self._max_bytes_for_holds if type(record) is HoldRecord else self._max_bytes
-        if self._refusal or self._closed_bytes + segment.length + size > limit or size > MAX_PAYLOAD:
+        end = segment.length + size
+        if self._refusal or self._closed_bytes + end > limit or size > min(MAX_PAYLOAD, self._segment_bytes):
             raise StorageUnavailable(self._refusal or _too_much(size))
-        try:
-            _write(segment.fd, framed)
-            if self._fsync_each:
-                os.fsync(segment.fd)
-        except OSError as error:
-            self._take_back(segment)
-            raise StorageUnavailable("The journal cannot be written.") from error
-        segment.length += size
+        segment.view[segment.length : end] = framed
+        if self._fsync_each:
+            self._fsync_record(segment, size)
+        segment.length = end
         self._unsynced = True
 
     def rotate(self) -> int:
@@ -104,6 +118,7 @@ class FileJournal:
             raise StorageUnavailable("The journal cannot begin a new file.") from error
         with self._guard:
             self._segment = new
+            _trim(old)
             if self._refusal or self._fsync_each:
                 os.close(old.fd)  # another fsync would fail again, or is not needed
             else:
@@ -195,6 +210,7 @@ class FileJournal:
                 fds = [self._segment.fd, *self._retired.values(), self._lock_fd]
                 self._retired.clear()
                 self._lock_fd = -1
+            _trim(self._segment)
             for fd in fds:
                 os.close(fd)
         if not self._segment.length:
@@ -207,29 +223,30 @@ class FileJournal:
         path = self._path(number)
         fd = os.open(path, NEW_FILE, 0o600)
         try:
+            os.posix_fallocate(fd, 0, self._segment_bytes)
             if self._fsync_each:
                 _fsync_folder(self._folder)
+            return Segment(number, fd, mmap.mmap(fd, self._segment_bytes))
         except OSError:
             os.close(fd)
             path.unlink()
             raise
-        return Segment(number, fd)
 
-    def _take_back(self, segment: Segment) -> None:
-        """Cut off what a failed append wrote. Where that fails, or an fsync did, nothing may follow in this segment."""
-        if self._fsync_each:
-            self._refusal = "The journal could not be brought to disk."
+    def _fsync_record(self, segment: Segment, size: int) -> None:
+        """Bring the record just copied to disk, or take it back and let nothing follow it in this segment."""
         try:
-            os.ftruncate(segment.fd, segment.length)
-        except OSError:
-            self._refusal = "The journal could not be mended after a failed write."
-            log.exception("%s ends in half a record that cannot be cut off", self._path(segment.number))
+            os.fsync(segment.fd)
+        except OSError as error:
+            segment.view[segment.length : segment.length + size] = bytes(size)
+            self._refusal = "The journal could not be brought to disk."
+            raise StorageUnavailable(self._refusal) from error
 
 
-def _write(fd: int, data: bytes) -> None:
-    """All of it by one call, so that the death of the process leaves all or nothing."""
-    if os.write(fd, data) != len(data):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def _trim(segment: Segment) -> None:
+    """Unmap a segment and give back the room it did not need; where that fails, replay reads the zeros as such."""
+    segment.view.close()
+    with contextlib.suppress(OSError):
+        os.ftruncate(segment.fd, segment.length)
 
 
 def _too_much(size: int) -> str:

@@ -47,14 +47,17 @@ class SqlLedger:
     def __init__(self, database: Database) -> None:
         """Over an open database."""
         self._database = database
-        self._add_rows = str(ADD_ROWS.compile(dialect=database.engine.dialect))
+        self._add_rows = f"{ADD_ROWS.compile(dialect=database.engine.dialect)} ON CONFLICT DO NOTHING"
 
     async def add(self, rows: Sequence[UsageRow]) -> int:
         """Add rows and their sums in one transaction; rows whose id exists are left alone. Returns how many were new.
 
         A batch of some hundred rows is cheapest: the commit costs as much as all of them.
         """
-        return await self._database.write(lambda connection: _add(connection, rows, self._add_rows))
+        try:
+            return await self._database.write(lambda connection: _add_new(connection, rows, self._add_rows))
+        except _SomeKnownError:  # after a replay; the whole batch was rolled back
+            return await self._database.write(lambda connection: _add(connection, rows, self._add_rows))
 
     async def totals(self, user_id: str, day: int, month: int) -> tuple[Totals, Totals]:
         """Sums of one UTC day (days since the epoch) and one month (year * 12 + month - 1)."""
@@ -84,19 +87,29 @@ class SqlLedger:
         )
 
 
+class _SomeKnownError(Exception):
+    """Not every row of a batch was new. It never leaves this file."""
+
+
 def _add(connection: Connection, rows: Sequence[UsageRow], add_rows: str) -> int:
+    """Add those rows that are new."""
     new: dict[str, UsageRow] = {}
     for row in rows:
         new.setdefault(row.id, row)
     for known in _known(connection, new):
         del new[known]
+    return _add_new(connection, list(new.values()), add_rows)
+
+
+def _add_new(connection: Connection, rows: Sequence[UsageRow], add_rows: str) -> int:
+    """Add rows that are all new, and their sums. Raises _SomeKnownError when one is not."""
+    if rows and connection.exec_driver_sql(add_rows, [astuple(row) for row in rows]).rowcount != len(rows):
+        raise _SomeKnownError
     hours: dict[Hour, HourSums] = {}
-    add_up(new.values(), hours)
-    if new:
-        connection.exec_driver_sql(add_rows, [astuple(row) for row in new.values()])
+    add_up(rows, hours)
     _add_sums(connection, usage_hours, hours)
     _add_sums(connection, usage_windows, windows_of(hours))
-    return len(new)
+    return len(rows)
 
 
 def _add_sums(connection: Connection, table: Table, sums: Mapping[Hour, HourSums] | Mapping[Window, Totals]) -> None:

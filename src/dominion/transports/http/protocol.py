@@ -13,11 +13,17 @@ import httptools
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from dominion.domain.people import Principal
+
 MOST_HEADERS = 100
 MOST_HEADER_BYTES = 32 * 1024
 HEADER_SECONDS = 15.0
 BODY_SECONDS = 60.0
-IDLE, HEADERS, BODY = 0, 1, 2
+KEEP_ALIVE_SECONDS = 75.0
+WAITING, HEADERS, BODY, ANSWER = 0, 1, 2, 3
+"""Stages of a connection: between two requests, reading one, answering it."""
+PATIENCE = {WAITING: KEEP_ALIVE_SECONDS, HEADERS: HEADER_SECONDS, BODY: BODY_SECONDS}
+ASGI = {"version": "3.0", "spec_version": "2.3"}
 
 _REFUSED = {
     400: ("invalid_request", "This is not a valid HTTP request.", "Correct the request and send it again."),
@@ -93,15 +99,24 @@ class Cycle(RequestResponseCycle):
         self.on_response()
 
 
+class Identified(msgspec.Struct, frozen=True):
+    """Who the last request of a connection was, by which header, and what `Identity.changes` was then."""
+
+    authorization: bytes
+    changes: int
+    principal: Principal
+
+
 class GatewayProtocol(HttpToolsProtocol):
     """One connection of a caller. Found by the doors as `scope["dominion.connection"]`."""
 
     _watched: "asyncio.Task[Any] | None" = None
     _header_bytes = 0
     _too_large = False
-    stage = IDLE
+    stage = HEADERS
     since = 0.0
     gone = False
+    identified: Identified | None = None
 
     def watch(self, task: "asyncio.Task[Any] | None") -> None:
         """Cancel this task when the caller goes away; None: stop watching."""
@@ -117,7 +132,7 @@ class GatewayProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The caller has gone: whatever runs for them must stop."""
         self.gone = True
-        self.stage = IDLE
+        self.stage = ANSWER
         super().connection_lost(exc)
         if self._watched is not None:
             self._watched.cancel()
@@ -125,13 +140,19 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Start the clock of a request at its first byte."""
-        if self.stage == IDLE and self.cycle.response_complete:
+        if self.stage == WAITING:
             self.stage, self.since = HEADERS, self.loop.time()
         super().data_received(data)
 
+    def on_message_begin(self) -> None:
+        """A new request; its scope is made when the headers are here."""
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+
     def on_url(self, url: bytes) -> None:
-        """A new request on this connection; its address counts with the headers."""
-        super().on_url(url)
+        """The address of a request counts with its headers."""
+        self.url += url
         self._header_bytes = len(self.url)
         if self._header_bytes > MOST_HEADER_BYTES:
             self._overflow()
@@ -172,24 +193,42 @@ class GatewayProtocol(HttpToolsProtocol):
             self.pipeline.appendleft((cycle, self.app))
 
     def _make_scope(self) -> None:
-        """Complete the ASGI scope."""
+        """The ASGI scope, and in it what our own doors need."""
         url = httptools.parse_url(self.url)
         path = url.path.decode("ascii")
-        self.scope.update(
-            {
-                "method": self.parser.get_method().decode("ascii"),
-                "http_version": self.parser.get_http_version(),
-                "path": unquote(path) if "%" in path else path,
-                "raw_path": url.path,
-                "query_string": url.query or b"",
-                "dominion.connection": self,
-            }  # type: ignore[typeddict-item]
-        )
+        scope: dict[str, Any] = {
+            "type": "http",
+            "asgi": ASGI,
+            "http_version": self.parser.get_http_version(),
+            "method": self.parser.get_method().decode("ascii"),
+            "scheme": self.scheme,
+            "path": unquote(path) if "%" in path else path,
+            "raw_path": url.path,
+            "query_string": url.query or b"",
+            "root_path": "",
+            "headers": self.headers,
+            "client": self.client,
+            "server": self.server,
+            "state": {},
+            "dominion.connection": self,
+        }
+        self.scope = scope  # type: ignore[assignment]  # uvicorn's typed dict has no place for the last one
 
     def on_message_complete(self) -> None:
         """The request is here in full."""
-        self.stage = IDLE
+        self.stage = ANSWER
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """As uvicorn's, without a timer for each answer: `sweep` closes connections that wait too long."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self.stage == ANSWER:
+            self.stage, self.since = WAITING, self.loop.time()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
         """An error the parser found, as JSON."""
@@ -210,10 +249,13 @@ class GatewayProtocol(HttpToolsProtocol):
         raise _HeadersTooLarge
 
     def sweep(self, now: float) -> None:
-        """Close the connection of a sender that is too slow. `now` is the loop's time."""
-        if self.stage == IDLE or now - self.since < (HEADER_SECONDS if self.stage == HEADERS else BODY_SECONDS):
+        """Close the connection of a sender that is too slow, or that has nothing more to say. `now`: the loop's time."""
+        if now - self.since < PATIENCE.get(self.stage, now):
             return
-        self.refuse(408)
+        if self.stage == WAITING:
+            self.transport.close()
+        else:
+            self.refuse(408)
 
 
 class _HeadersTooLarge(Exception):  # noqa: N818 - it never leaves this file: httptools wraps it in its own error

@@ -2,7 +2,7 @@
 
 from dominion.domain.contracts import Dialect, Receipt
 from dominion.domain.errors import DominionError, ProviderError
-from dominion.domain.usage import usd
+from dominion.domain.usage import NANO_PER_USD
 from dominion.transports.http.errors import headers_of, status_of
 from dominion.transports.http.protocol import Cycle, Headers
 
@@ -71,9 +71,9 @@ def _receipt_headers(receipt: Receipt) -> Headers:
         (b"x-dominion-provider", receipt.provider.encode()),
     ]
     if receipt.cost_nano is not None:
-        headers.append((b"x-dominion-cost-usd", usd(receipt.cost_nano).encode()))
+        headers.append((b"x-dominion-cost-usd", _usd(receipt.cost_nano)))
     if receipt.remaining_nano is not None:
-        headers.append((b"x-dominion-remaining-usd", usd(receipt.remaining_nano).encode()))
+        headers.append((b"x-dominion-remaining-usd", _usd(receipt.remaining_nano)))
     if receipt.output_cap is not None:
         headers.append((b"x-dominion-output-cap", b"%d" % receipt.output_cap))
     if receipt.lost:
@@ -81,3 +81,8 @@ def _receipt_headers(receipt: Receipt) -> Headers:
     if receipt.estimated:
         headers.append((b"x-dominion-usage", b"estimated"))
     return headers
+
+
+def _usd(nano: int) -> bytes:
+    """`domain.usage.usd` for amounts that are never negative, in the one place where a microsecond counts."""
+    return b"%d.%09d" % divmod(nano, NANO_PER_USD)

@@ -15,7 +15,7 @@ from dominion.domain.contracts import Dialect
 from dominion.domain.errors import DominionError, Internal, NotFound, WrongMethod
 from dominion.domain.people import Principal
 from dominion.services.identity import Identity
-from dominion.services.models import ModelList
+from dominion.services.listing import ModelList
 from dominion.services.operations import Asked, Operation, Role
 from dominion.transports.http.completions import RequestIds
 from dominion.transports.http.errors import headers_of, status_of

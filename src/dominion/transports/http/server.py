@@ -1,6 +1,6 @@
 """The ASGI application: completions by one look into a dict, everything else by Starlette's router."""
 
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Awaitable, Mapping, MutableMapping
 from typing import Any
 
 from starlette.applications import Starlette
@@ -23,13 +23,15 @@ class HttpServer:
         self._rest = rest
         self._ids = ids
 
-    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> Awaitable[None]:
         """Answer one request. The decision is taken on the routed path and nothing else."""
         dialect = self._doors.get(scope["path"])
         if dialect is None:
-            await self._rest(scope, receive, send)
-        elif scope["method"] == "POST":
-            await self._completion(scope, dialect)
-        else:
-            error = WrongMethod(f"{scope['method']} is not for {scope['path']}.", allowed=("POST",))
-            await HttpReply(scope["dominion.cycle"], dialect, self._ids.next()).fail(error)
+            return self._rest(scope, receive, send)
+        if scope["method"] == "POST":
+            return self._completion(scope, dialect)
+        return self._wrong_method(scope, dialect)
+
+    async def _wrong_method(self, scope: MutableMapping[str, Any], dialect: Dialect) -> None:
+        error = WrongMethod(f"{scope['method']} is not for {scope['path']}.", allowed=("POST",))
+        await HttpReply(scope["dominion.cycle"], dialect, self._ids.next()).fail(error)
