@@ -26,13 +26,11 @@ def append_for_ever(folder: str) -> None:
 
 
 def append_on_a_full_disk(folder: str) -> None:
-    """Append to a file that for a while may grow by less than a record; say which records were taken."""
-    journal = FileJournal(Path(folder))
-    (segment,) = Path(folder).glob("*.log")
+    """Append while for some time no file may grow, so no segment can begin; say which records were taken."""
+    journal = FileJournal(Path(folder), segment_bytes=4096)
     refused = 0
     for number in range(1000):
-        full = number % 40 >= 30
-        limit = segment.stat().st_size + number % 90 if full else resource.RLIM_INFINITY
+        limit = number % 90 if number % 100 >= 50 else resource.RLIM_INFINITY
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
         try:
             journal.append(row(number))

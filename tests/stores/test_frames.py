@@ -41,7 +41,8 @@ def test_a_record_cut_at_any_byte_is_left_out_and_its_rest_is_reported() -> None
     ends = [sum(map(len, frames[:count])) for count in range(len(frames) + 1)]
     for cut in range(len(data)):
         whole = max(count for count, end in enumerate(ends) if end <= cut)
-        gaps = [Gap(ends[whole], cut - ends[whole])] if cut > ends[whole] else []
+        rest = len(data[ends[whole] : cut].rstrip(b"\0"))
+        gaps = [Gap(ends[whole], rest)] if rest else []
         assert read_frames(data[:cut]) == (RECORDS[:whole], gaps)
 
 
@@ -67,7 +68,11 @@ def test_rubbish_between_records_costs_none_of_them(
     assert sum(gap.length for gap in gaps) == len(rubbish)
 
 
-@pytest.mark.parametrize("rubbish", [bytes(100_000), random.Random(7).randbytes(300_000), b"\x10\x00\x00\x00" * 50_000])
+def test_room_that_was_never_written_is_no_damage() -> None:
+    assert read_frames(b"".join(framed(RECORDS)) + bytes(100_000)) == (RECORDS, [])
+
+
+@pytest.mark.parametrize("rubbish", [random.Random(7).randbytes(300_000), b"\x10\x00\x00\x01" * 50_000])
 def test_a_long_rubbish_end_is_one_gap(rubbish: bytes) -> None:
     data = b"".join(framed(RECORDS))
     assert read_frames(data + rubbish) == (RECORDS, [Gap(len(data), len(rubbish))])
@@ -81,7 +86,7 @@ def test_the_search_behind_damage_ends_at_its_limit() -> None:
 
 
 def test_a_length_beyond_the_limit_is_damage_even_when_the_checksum_is_right() -> None:
-    too_long = frame(bytes(MAX_PAYLOAD + 1))
+    too_long = frame(b"\1" * (MAX_PAYLOAD + 1))
     assert read_frames(too_long) == ([], [Gap(0, MAX_PAYLOAD + 1 + HEADER.size)])
 
 

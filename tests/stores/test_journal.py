@@ -14,7 +14,7 @@ from dominion.domain.contracts import Journal
 from dominion.domain.errors import ConfigProblem, StorageUnavailable
 from dominion.domain.records import JournalRecord
 from dominion.stores.frames import MAX_PAYLOAD, frame
-from dominion.stores.journal import FileJournal
+from dominion.stores.journal import SEGMENT_BYTES, FileJournal
 from dominion.stores.memory import MemoryJournal
 from tests.stores.samples import hold, row
 
@@ -225,15 +225,33 @@ def exchange(journal: FileJournal, path: str) -> None:
     os.close(failing)
 
 
-def test_after_half_a_record_that_cannot_be_cut_off_only_a_new_segment_takes_records(journal: FileJournal) -> None:
+def test_a_segment_whose_unused_room_cannot_be_given_back_is_read_all_the_same(tmp_path: Path) -> None:
+    journal = FileJournal(tmp_path / "journal")
     journal.append(row(1))
-    exchange(journal, "/dev/full")  # no space, and no truncating either
-    for refusal in ("cannot be written", "could not be mended"):
-        with pytest.raises(StorageUnavailable, match=refusal):
-            journal.append(row(2))
+    exchange(journal, "/dev/full")  # refuses truncating, and fsync
     assert journal.rotate() == 1
-    journal.append(row(3))
-    journal.discard(1)
+    journal.append(row(2))
+    with pytest.raises(StorageUnavailable):
+        journal.close()
+    assert (tmp_path / "journal" / "journal-00000001.log").stat().st_size == SEGMENT_BYTES
+    journal = FileJournal(tmp_path / "journal")
+    assert journal.replay() == [row(1), row(2)]
+    journal.close()
+
+
+def test_where_no_segment_can_begin_holds_are_refused_and_rows_of_running_requests_are_not(tmp_path: Path) -> None:
+    journal = FileJournal(tmp_path / "journal", segment_bytes=16_384)
+    (tmp_path / "journal" / "journal-00000002.log").mkdir()
+    running = (16_384 - 1024) // len(frame(msgspec.msgpack.encode(hold(0))))
+    for _ in range(running):
+        journal.append(hold(0))
+    with pytest.raises(StorageUnavailable, match="cannot begin a new file"):
+        journal.append(hold(0))
+    for number in range(4):
+        journal.append(row(number))
+    (tmp_path / "journal" / "journal-00000002.log").rmdir()
+    journal.append(hold(0))
+    journal.close()
 
 
 def test_a_journal_that_cannot_be_brought_to_disk_takes_no_more_until_it_is_rotated(
@@ -259,7 +277,7 @@ def test_a_record_that_must_be_on_disk_and_is_not_does_not_count(tmp_path: Path)
     os.mkfifo(tmp_path / "pipe")
     reading = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
     exchange(journal, str(tmp_path / "pipe"))
-    with pytest.raises(StorageUnavailable, match="cannot be written"):
+    with pytest.raises(StorageUnavailable, match="could not be brought to disk"):
         journal.append(row(2))
     journal.rotate()
     journal.append(row(3))

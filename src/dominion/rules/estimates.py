@@ -37,7 +37,9 @@ def likely_output(frames: int, content_bytes: int) -> int:
 def images_in(request: Request) -> tuple[int, int]:
     """The number of images of a request, and how many bytes of its body they take."""
     found = [part for message in request.messages for part in _images(message.parts)]
-    return len(found), sum(len(image.data) + (len(image.url) if image.url.startswith("data:") else 0) for image in found)
+    return len(found), sum(
+        len(image.data) + (len(image.url) if image.url.startswith("data:") else 0) for image in found
+    )
 
 
 def _images(parts: Iterable[object]) -> Iterable[Image]:

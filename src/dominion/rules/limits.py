@@ -69,7 +69,7 @@ class Standing(msgspec.Struct):
 
 
 class Ask(msgspec.Struct, frozen=True):
-    """What a request may need. `input_bound` tokens at most; `output_cap` what the caller or the default asks per choice.
+    """What a request may need: at most `input_bound` tokens, and for each choice `output_cap` (or the default).
 
     `price` None: nobody knows the price; then no spend is held.
     """

@@ -13,7 +13,7 @@ from dominion.services.routing import Route
 class Meter:
     """The meter of one running request. `route`, `seen` and `lost` are set as the request goes on."""
 
-    def __init__(  # noqa: PLR0913 - the facts of one request, each used once
+    def __init__(
         self,
         call: Call,
         peek: Peek,

@@ -17,6 +17,8 @@ LOG = logging.getLogger("dominion.posting")
 PAUSE = 0.25
 """Seconds between two batches: how far the database may lag behind the journal."""
 SYNC_EVERY = 0.05
+RETRY = 1.0
+"""Seconds until a journal that could not be brought to disk is tried again, with a new segment."""
 BATCH = 2_000
 RECORDS_PER_SEGMENT = 50_000
 
@@ -35,7 +37,7 @@ class Posting:
         self._closed: deque[tuple[int, int, int]] = deque()
         self.posted = 0
         self.appended = 0
-        self.storage_failing = False
+        self._failing: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._posting = asyncio.Lock()
 
@@ -43,6 +45,11 @@ class Posting:
     def pending(self) -> int:
         """Rows that are in the journal and not yet in the database."""
         return len(self._pending)
+
+    @property
+    def storage_failing(self) -> bool:
+        """Whether the disk under the journal or the database refused what it was last given."""
+        return bool(self._failing)
 
     # --- the hot path: synchronous, one write each
 
@@ -103,9 +110,9 @@ class Posting:
             await asyncio.sleep(PAUSE)
             try:
                 await self.flush()
-                self._say(failing=False)
+                self._say("database")
             except StorageUnavailable as error:
-                self._say(failing=True, why=error.message)
+                self._say("database", failure=error.message)
 
     async def _sync_always(self) -> None:
         while True:
@@ -114,16 +121,31 @@ class Posting:
                 self._unsynced = False
                 try:
                     await asyncio.to_thread(self._journal.sync)
+                    self._say("journal")
                 except StorageUnavailable as error:
-                    self._say(failing=True, why=error.message)
+                    self._say("journal", failure=error.message)
+                    await self._mend_journal()
 
-    def _say(self, *, failing: bool, why: str = "") -> None:
+    async def _mend_journal(self) -> None:
+        """Begin a new segment, as the journal takes nothing more into one that did not reach the disk."""
+        while True:
+            await asyncio.sleep(RETRY)
+            try:
+                self._journal.rotate()
+            except StorageUnavailable as error:
+                self._say("journal", failure=error.message)
+            else:
+                self._unsynced = True
+                return
+
+    def _say(self, part: str, *, failure: str = "") -> None:
         """One log line per change of state, however long it lasts."""
-        if failing and not self.storage_failing:
-            LOG.error("rows wait in the journal, the database does not take them: %s", why)
-        if not failing and self.storage_failing:
-            LOG.warning("the database takes rows again")
-        self.storage_failing = failing
+        if failure and part not in self._failing:
+            self._failing.add(part)
+            LOG.error("the %s is failing: %s", part, failure)
+        if not failure and part in self._failing:
+            self._failing.remove(part)
+            LOG.warning("the %s works again", part)
 
     def _tidy(self) -> None:
         """Close a long segment, and delete closed ones whose rows are posted and whose holds have ended."""

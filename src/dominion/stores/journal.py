@@ -46,8 +46,8 @@ class FileJournal:
 
     `mode` "journal": a record is safe from the death of the process when `append` returns, and from a loss of power
     after the next `sync`; "fsync": from both when `append` returns. `max_bytes` is the most that segments not yet
-    discarded may hold; its last sixteenth is kept for rows of requests that run already, so holds are refused first.
-    `segment_bytes` is what one file has room for.
+    discarded may hold, `segment_bytes` what one file has room for. The last sixteenth of both is kept for rows of
+    requests that run already, so a journal or a disk that fills up refuses holds first.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class FileJournal:
         self._max_bytes = max_bytes
         self._segment_bytes = segment_bytes
         self._max_bytes_for_holds = max_bytes - max_bytes // 16
+        self._segment_bytes_for_holds = segment_bytes - segment_bytes // 16
         self._encode = msgspec.msgpack.Encoder().encode
         self._refusal = ""  # why nothing can be appended to this segment; empty when all is well
         self._damaged: set[int] = set()
@@ -89,11 +90,12 @@ class FileJournal:
         """One copy into the mapped file. Raises StorageUnavailable; then nothing of the record counts."""
         framed = frame(self._encode(record))
         size = len(framed)
-        segment = self._segment
-        if segment.length + size > self._segment_bytes and size <= self._segment_bytes:
+        limit, room = self._max_bytes, self._segment_bytes
+        if type(record) is HoldRecord:
+            limit, room = self._max_bytes_for_holds, self._segment_bytes_for_holds
+        if self._segment.length + size > room and size <= room:
             self.rotate()
-            segment = self._segment
-        limit = self._max_bytes_for_holds if type(record) is HoldRecord else self._max_bytes
+        segment = self._segment
         end = segment.length + size
         if self._refusal or self._closed_bytes + end > limit or size > min(MAX_PAYLOAD, self._segment_bytes):
             raise StorageUnavailable(self._refusal or _too_much(size))

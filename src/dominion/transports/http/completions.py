@@ -39,7 +39,7 @@ class RequestIds:
 class CompletionDoor:
     """Answers POST requests of every completion dialect."""
 
-    def __init__(  # noqa: PLR0913 - every one is a collaborator
+    def __init__(
         self,
         completions: Completions,
         identity: Identity,

@@ -33,16 +33,16 @@ class MetricsPage(Collector):
         yield _counter("dominion_cost_nano_usd", "Charges in nano-dollars", ("provider",), _single(c.cost_nano))
         yield _counter("dominion_refused", "Requests refused or failed, by code", ("code",), _single(c.refused))
         yield _counter("dominion_uncertain_rows", "Rows not measured", ("certainty",), _single(c.uncertain))
-        yield _counter(
-            "dominion_attempts_failed", "Failed attempts", ("provider", "code"), c.attempts_failed.items()
-        )
+        yield _counter("dominion_attempts_failed", "Failed attempts", ("provider", "code"), c.attempts_failed.items())
         yield self._latency()
         for name, value in self._gauges().items():
             yield GaugeMetricFamily(f"dominion_{name}", name.replace("_", " "), value=value)
 
     def _latency(self) -> Metric:
         total, buckets = 0, []
-        for edge, count in zip([*[f"{ms / 1000:g}" for ms in LATENCY_BUCKETS], "+Inf"], self._counters.latency, strict=True):
+        for edge, count in zip(
+            [*[f"{ms / 1000:g}" for ms in LATENCY_BUCKETS], "+Inf"], self._counters.latency, strict=True
+        ):
             total += count
             buckets.append((edge, float(total)))
         family = HistogramMetricFamily("dominion_request_seconds", "Whole requests")

@@ -54,7 +54,10 @@ ERROR = {
         "resets_at": {"type": ["string", "null"], "format": "date-time"},
     },
 }
-PROBLEM = {"description": "An error", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
+PROBLEM = {
+    "description": "An error",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+}
 
 
 def _described(operation: Operation) -> dict[str, Any]:

@@ -249,7 +249,7 @@ class GatewayProtocol(HttpToolsProtocol):
         raise _HeadersTooLarge
 
     def sweep(self, now: float) -> None:
-        """Close the connection of a sender that is too slow, or that has nothing more to say. `now`: the loop's time."""
+        """Close the connection of a sender that is too slow, or has nothing more to say. `now`: the loop's time."""
         if now - self.since < PATIENCE.get(self.stage, now):
             return
         if self.stage == WAITING:
@@ -258,5 +258,5 @@ class GatewayProtocol(HttpToolsProtocol):
             self.refuse(408)
 
 
-class _HeadersTooLarge(Exception):  # noqa: N818 - it never leaves this file: httptools wraps it in its own error
+class _HeadersTooLarge(Exception):
     """Stops the parser."""

@@ -10,7 +10,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = dict[bytes, bytes]
 
 
-class CallerGone(Exception):  # noqa: N818 - an event, not an error
+class CallerGone(Exception):
     """The caller left before the request was complete."""
 
 

@@ -33,7 +33,7 @@ DialectOf = Callable[[str], Dialect]
 class Routes:
     """Builds the application. `dialect_of` names the dialect whose error envelope a path answers with."""
 
-    def __init__(  # noqa: PLR0913 - every one is a collaborator
+    def __init__(
         self,
         identity: Identity,
         gate: AdminGate,
@@ -145,5 +145,3 @@ def _is_anthropic(request: Request) -> bool:
 
 def _json(value: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(value), status, media_type="application/json")
-
-
