@@ -197,6 +197,20 @@ class Upstream(Protocol):
         """
 
 
+class Authority(Protocol):
+    """Proves to a provider who pays where a fixed header cannot: tokens that age, signatures over each request."""
+
+    async def headers(self, path: bytes, body: bytes) -> bytes:
+        """Header lines for one POST of `body` to `path` (with its query), each line ended by CRLF.
+
+        Renews what has aged, once for all callers that wait. Raises InvalidCredentials when there is nothing to prove
+        it with or the renewal was refused, NetworkFailure and ProviderTimeout.
+        """
+
+    def refused(self) -> None:
+        """The provider answered 401 to the last headers: the next call renews, whatever the expiry says."""
+
+
 # --- doors --------------------------------------------------------------------------------------------------------
 
 

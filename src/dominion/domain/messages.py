@@ -34,12 +34,16 @@ class Image(msgspec.Struct, frozen=True, tag="image"):
 
 
 class ToolCall(msgspec.Struct, frozen=True, tag="tool_call"):
-    """The model asks for a tool. `arguments` is JSON text exactly as the model wrote it."""
+    """The model asks for a tool. `arguments` is JSON text exactly as the model wrote it.
+
+    `signature` is sealed reasoning that some providers tie to the call; it must go back with it unchanged.
+    """
 
     id: str
     name: str
     arguments: str
     cache: CacheMark | None = None
+    signature: str = ""
 
 
 class ToolResult(msgspec.Struct, frozen=True, tag="tool_result"):
@@ -170,12 +174,13 @@ class RefusalDelta(msgspec.Struct, frozen=True, tag="refusal_delta"):
 
 
 class ToolCallDelta(msgspec.Struct, frozen=True, tag="tool_call_delta"):
-    """The start of a tool call (`id` and `name` set) or more of its arguments."""
+    """The start of a tool call (`id` and `name` set, `signature` if any) or more of its arguments."""
 
     part: int
     arguments: str = ""
     id: str = ""
     name: str = ""
+    signature: str = ""
 
 
 class Finished(msgspec.Struct, frozen=True, tag="finished"):

@@ -9,7 +9,8 @@ class ProviderRow(msgspec.Struct, frozen=True, kw_only=True):
     """One provider of the catalogue or of the operator's file.
 
     `wire` names a file in `dominion.wire`, `credentials` a scheme in `dominion.credentials.present`.
-    `base_url` and `chat_path` joined give the completion address. `key_env` lists environment names, first set wins.
+    `base_url` and `chat_path` joined give the completion address, `stream_path` that of streams where it is another;
+    `{model}` in a path is where the model's name goes. `key_env` lists environment names, first set wins.
     `prices_as` is the provider id that the price source uses for it, when another.
     `model_prefixes` begin bare model names that belong to it beyond its rows. `documented_model` is the default that
     specification 004 prints, kept where it has died since; `free_tier` as 004 prints it.
@@ -21,6 +22,7 @@ class ProviderRow(msgspec.Struct, frozen=True, kw_only=True):
     wire: str = "openai_chat"
     credentials: str = "bearer"
     chat_path: str = "/v1/chat/completions"
+    stream_path: str = ""
     key_env: tuple[str, ...] = ()
     default_model: str = ""
     local: bool = False
