@@ -84,7 +84,8 @@ class Posting:
     async def flush(self) -> None:
         """Return when every row that is in the journal now is in the database. Raises StorageUnavailable."""
         async with self._posting:
-            while self._pending:
+            until = self.posted + len(self._pending)  # rows that arrive meanwhile wait for a batch worth its commit
+            while self.posted < until:
                 batch = list(islice(self._pending, BATCH))
                 await self._ledger.add(batch)
                 for _ in batch:

@@ -16,6 +16,9 @@ from dominion.stores.sums import Hour, HourSums, Window, add_up, scope_of_user, 
 IDS_PER_QUERY = 500
 """Below the number of parameters that any build of SQLite takes."""
 
+ROWS_PER_STATEMENT = 50
+"""SQLite's driver gives up the interpreter's lock for each statement, and must win it back from the event loop."""
+
 KNOWN_IDS = select(usage.c.id).where(usage.c.id.in_(bindparam("ids", expanding=True)))
 ADD_ROWS = insert(usage)
 NEWEST = select(usage).order_by(usage.c.at.desc(), usage.c.id.desc()).limit(bindparam("limit"))
@@ -47,7 +50,7 @@ class SqlLedger:
     def __init__(self, database: Database) -> None:
         """Over an open database."""
         self._database = database
-        self._add_rows = f"{ADD_ROWS.compile(dialect=database.engine.dialect)} ON CONFLICT DO NOTHING"
+        self._add_rows = str(ADD_ROWS.compile(dialect=database.engine.dialect))
 
     async def add(self, rows: Sequence[UsageRow]) -> int:
         """Add rows and their sums in one transaction; rows whose id exists are left alone. Returns how many were new.
@@ -103,8 +106,13 @@ def _add(connection: Connection, rows: Sequence[UsageRow], add_rows: str) -> int
 
 def _add_new(connection: Connection, rows: Sequence[UsageRow], add_rows: str) -> int:
     """Add rows that are all new, and their sums. Raises _SomeKnownError when one is not."""
-    if rows and connection.exec_driver_sql(add_rows, [astuple(row) for row in rows]).rowcount != len(rows):
-        raise _SomeKnownError
+    insert_into, _, one_row = add_rows.partition(" VALUES ")
+    for start in range(0, len(rows), ROWS_PER_STATEMENT):
+        chunk = rows[start : start + ROWS_PER_STATEMENT]
+        statement = f"{insert_into} VALUES {', '.join([one_row] * len(chunk))} ON CONFLICT DO NOTHING"
+        values = tuple(value for row in chunk for value in astuple(row))
+        if connection.exec_driver_sql(statement, values).rowcount != len(chunk):
+            raise _SomeKnownError
     hours: dict[Hour, HourSums] = {}
     add_up(rows, hours)
     _add_sums(connection, usage_hours, hours)

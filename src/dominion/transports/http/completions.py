@@ -60,10 +60,9 @@ class CompletionDoor:
         self._largest_body = largest_body
         self._trusted = trusted_proxies
 
-    async def __call__(self, scope: MutableMapping[str, Any], dialect: Dialect) -> None:
+    async def __call__(self, scope: MutableMapping[str, Any], cycle: Cycle, dialect: Dialect) -> None:
         """Answer one request. Never raises."""
         connection: GatewayProtocol = scope["dominion.connection"]
-        cycle: Cycle = scope["dominion.cycle"]
         reply = HttpReply(cycle, dialect, self._ids.next())
         try:
             call = await self._read(scope, connection, cycle, dialect, reply.request_id)

@@ -36,8 +36,37 @@ _CLOSE = b"connection: close\r\n"
 Headers = list[tuple[bytes, bytes]]
 
 
+class Arrival:
+    """What uvicorn uses of `asyncio.Event`, for one waiter, and free until somebody waits: bodies are seldom late."""
+
+    __slots__ = ("_set", "_waiter")
+
+    def __init__(self) -> None:
+        self._set = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    def set(self) -> None:
+        """Wake the waiter, or let the next one pass."""
+        self._set = True
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def clear(self) -> None:
+        """The next waiter waits."""
+        self._set = False
+
+    async def wait(self) -> None:
+        """Return when it is set."""
+        while not self._set:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+
+
 class Cycle(RequestResponseCycle):
-    """One request and its answer. Header values must hold no control characters: they are written as they are."""
+    """One request and its answer. Header values must hold no control characters: they are written as they are.
+
+    `scope` has the exchange as `dominion.cycle`; whoever takes it from there breaks the circle between the two.
+    """
 
     def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """The whole answer in one write."""
@@ -180,7 +209,7 @@ class GatewayProtocol(HttpToolsProtocol):
             access_logger=self.access_logger,
             access_log=False,
             default_headers=[],
-            message_event=asyncio.Event(),
+            message_event=Arrival(),  # type: ignore[arg-type]
             expect_100_continue=self.expect_100_continue,
             keep_alive=self.parser.should_keep_alive(),
             on_response=self.on_response_complete,

@@ -8,6 +8,7 @@ from starlette.applications import Starlette
 from dominion.domain.contracts import Dialect
 from dominion.domain.errors import WrongMethod
 from dominion.transports.http.completions import CompletionDoor, RequestIds
+from dominion.transports.http.protocol import Cycle
 from dominion.transports.http.reply import HttpReply
 from dominion.transports.http.request import Receive, Send
 
@@ -25,13 +26,11 @@ class HttpServer:
 
     def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> Awaitable[None]:
         """Answer one request. The decision is taken on the routed path and nothing else."""
+        cycle: Cycle = scope.pop("dominion.cycle")  # a circle of references would leave each request to the collector
         dialect = self._doors.get(scope["path"])
         if dialect is None:
             return self._rest(scope, receive, send)
         if scope["method"] == "POST":
-            return self._completion(scope, dialect)
-        return self._wrong_method(scope, dialect)
-
-    async def _wrong_method(self, scope: MutableMapping[str, Any], dialect: Dialect) -> None:
+            return self._completion(scope, cycle, dialect)
         error = WrongMethod(f"{scope['method']} is not for {scope['path']}.", allowed=("POST",))
-        await HttpReply(scope["dominion.cycle"], dialect, self._ids.next()).fail(error)
+        return HttpReply(cycle, dialect, self._ids.next()).fail(error)
