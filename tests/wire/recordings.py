@@ -6,6 +6,7 @@ import functools
 import gzip
 import itertools
 import json
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,14 +44,28 @@ def recordings(*path_tails: str, provider: str | None = None, kind: str | None =
     ]
 
 
+def recordings_at(path: re.Pattern[str], provider: str) -> list[Recording]:
+    """The recordings of a provider whose path, without its query, holds the pattern."""
+    return [found for found in _load(provider) if path.search(found.path.partition("?")[0])]
+
+
+def providers_at(path: re.Pattern[str]) -> tuple[str, ...]:
+    """Providers that have such recordings; from the index. Empty where there are none."""
+    return tuple(sorted({row["provider"] for row in _index() if path.search(row["path"].partition("?")[0])}))
+
+
 def providers_with(*path_tails: str, kind: str | None = None) -> tuple[str, ...]:
     """Providers that have such recordings; from the index, so cheap enough for parametrisation. Empty if absent."""
+    fitting = (row for row in _index() if row["path"].partition("?")[0].endswith(path_tails))
+    return tuple(sorted({row["provider"] for row in fitting if kind in (None, row["kind"])}))
+
+
+@functools.cache
+def _index() -> list[dict[str, str]]:
     if not FOLDER.is_dir():
-        return ()
+        return []
     with (FOLDER / "INDEX.tsv").open(encoding="utf-8", newline="") as index:
-        rows = csv.DictReader(index, delimiter="\t", quoting=csv.QUOTE_NONE)
-        fitting = (row for row in rows if row["path"].partition("?")[0].endswith(path_tails))
-        return tuple(sorted({row["provider"] for row in fitting if kind in (None, row["kind"])}))
+        return list(csv.DictReader(index, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
 @functools.cache

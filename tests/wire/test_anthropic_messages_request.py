@@ -53,7 +53,7 @@ def test_an_output_cap_of_zero_warms_the_cache_and_is_allowed() -> None:
     assert DIALECT.peek(read_fields(b'{"model":"m","max_tokens":0,"messages":[{}]}')).output_cap == 0
 
 
-@pytest.mark.parametrize("cap", ["-1", "true", "64.0", '"64"', "null", "1e400", "[1]"])
+@pytest.mark.parametrize("cap", ["-1", "1000000001", "true", "64.0", '"64"', "null", "1e400", "[1]"])
 def test_an_output_cap_that_is_no_count_is_refused(cap: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         DIALECT.peek(read_fields(b'{"model":"m","max_tokens":%b,"messages":[{}]}' % cap.encode()))
@@ -87,6 +87,21 @@ def test_a_patch_touches_nothing_but_the_model_and_the_cap() -> None:
     patched = DIALECT.patch(fields, DIALECT.peek(fields), model="b", output_cap=5)
     assert patched == body.replace(b'"a"', b'"b"').replace(b":9,", b":5,")
     assert DIALECT.patch(fields, DIALECT.peek(fields), model="a", output_cap=None) == body
+
+
+@pytest.mark.parametrize(
+    ("cap", "thinking"),
+    [
+        (5001, b'{"type": "enabled", "budget_tokens": 5000}'),
+        (5000, b'{"type":"enabled","budget_tokens":2500}'),
+        (2047, b'{"type":"disabled"}'),
+    ],
+)
+def test_a_lowered_cap_lowers_the_thinking_budget_that_must_stay_below_it(cap: int, thinking: bytes) -> None:
+    body = b'{"model":"a","max_tokens":9000,"messages":[{}],"thinking":{"type": "enabled", "budget_tokens": 5000}}'
+    fields = read_fields(body)
+    patched = DIALECT.patch(fields, DIALECT.peek(fields), model="a", output_cap=cap)
+    assert bytes(read_fields(patched)["thinking"]) == thinking
 
 
 # --- reading

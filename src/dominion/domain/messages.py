@@ -108,11 +108,15 @@ class OutputFormat(msgspec.Struct, frozen=True):
 
 
 class Reasoning(msgspec.Struct, frozen=True):
-    """How hard to think: an `effort` word, or a `budget` in tokens; `enabled` False switches it off."""
+    """How hard to think: an `effort` word, or a `budget` in tokens; `enabled` False switches it off.
+
+    `summary` asks a provider that hides its reasoning to tell it: "auto", "concise", "detailed"; empty: not asked.
+    """
 
     enabled: bool = True
     effort: str = ""
     budget: int | None = None
+    summary: str = ""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,13 +13,14 @@ UNBOUNDED = 1 << 62
 """What `affordable_output` answers when output costs nothing."""
 
 _PICO_PER_USD_PER_MILLION = 1_000_000
-_HIGHEST_USD_PER_MILLION = 1_000_000
+_HIGHEST_USD_PER_MILLION = 10_000
+"""Times the largest output cap and number of choices, this is still a 63-bit number of nano-dollars."""
 
 
 def pico_per_token(amount: str | int | Decimal) -> int:
     """US dollars per million tokens, as people write them ("2.50"), to integer pico-dollars per token.
 
-    Raises ValueError for what is not a number from 0 to 1,000,000 with at most six decimals. A float is refused: its
+    Raises ValueError for what is not a number from 0 to 10,000 with at most six decimals. A float is refused: its
     digits are not the ones that somebody wrote.
     """
     if isinstance(amount, float | bool):

@@ -13,7 +13,6 @@ from dominion.domain.errors import (
     DominionError,
     InvalidRequest,
     LossyTranslation,
-    ModelNotAvailable,
     ProviderError,
     ProviderRefused,
     UnexpectedResponse,
@@ -249,13 +248,12 @@ def _dearest(routes: list[Route]) -> Price | None:
 
 
 async def _provider_error(meter: Meter, route: Route, exchange: Exchange) -> ProviderError:
-    """The provider's error, sorted into the tree; the body goes along when the caller speaks the same dialect."""
+    """The provider's error, sorted into the tree; its own words go to callers of the same dialect only."""
     body = await exchange.read(LARGEST_ERROR)
     error = route.dialect.read_error(route.slot.row.name, exchange.status, body)
     after = exchange.headers.get(b"retry-after", b"")
     if error.retry_after is None and after.isdigit():
         error.retry_after = min(float(after), 86_400.0)
-    same = route.dialect is meter.call.door
-    if same and isinstance(error, ProviderRefused | ModelNotAvailable) and body.lstrip().startswith(b"{"):
-        error.verbatim = body
+    if route.dialect is not meter.call.door:
+        error.verbatim = b""
     return error

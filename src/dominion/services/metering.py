@@ -9,6 +9,9 @@ from dominion.services.admission import Admission, Hold
 from dominion.services.counters import Counters
 from dominion.services.routing import Route
 
+LARGEST_CHARGE = 1 << 53
+"""Nano-dollars, nine million dollars: a provider's absurd count must not make a row that no database takes."""
+
 
 class Meter:
     """The meter of one running request. `route`, `seen` and `lost` are set as the request goes on."""
@@ -88,7 +91,9 @@ class Meter:
     def _build(self, outcome: Outcome, error: str) -> UsageRow:
         usage, certainty = self._usage(outcome)
         price = self.route.price
-        cost = charge(usage, price) if price is not None and outcome != Outcome.FAILED else 0
+        cost = 0
+        if price is not None and outcome != Outcome.FAILED:
+            cost = min(charge(usage, price), LARGEST_CHARGE)
         principal, hold = self.call.principal, self.hold
         return UsageRow(
             id=hold.id,

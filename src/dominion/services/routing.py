@@ -8,9 +8,10 @@ import msgspec
 from dominion.domain.contracts import Clock, Dialect
 from dominion.domain.providers import ModelRow, Slot
 from dominion.domain.usage import Price
-from dominion.rules.windows import day_of
 
 REMEMBERED = 2_000
+PRICE_SECONDS = 1_800
+"""Prices are dated, and some hold for hours of the day only (DeepSeek's): they change at half hours at the most."""
 
 
 class Route(msgspec.Struct, frozen=True, eq=False):
@@ -46,15 +47,15 @@ class Routing:
         self._dialects = dialects
         self._price = price
         self._clock = clock
-        self._day = 0
+        self._priced_at = 0
         self._routes: dict[tuple[str, str], list[Route]] = {}
 
     def routes(self, model: str, provider: str) -> list[Route]:
         """The routes for a model, never empty. Raises UnknownModel or UnknownProvider."""
         now = self._clock.now()
-        day = day_of(now)
-        if day != self._day or len(self._routes) > REMEMBERED:  # prices are dated
-            self._routes, self._day = {}, day
+        half_hour = int(now) // PRICE_SECONDS
+        if half_hour != self._priced_at or len(self._routes) > REMEMBERED:
+            self._routes, self._priced_at = {}, half_hour
         found = self._routes.get((model, provider))
         if found is None:
             found = [

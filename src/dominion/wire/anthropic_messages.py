@@ -30,10 +30,13 @@ class AnthropicMessages:
         return requests.read_peek(fields)
 
     def patch(self, fields: Fields, peek: Peek, *, model: str, output_cap: int | None) -> bytes:  # noqa: ARG002 - Protocol
-        """Model and output cap replaced."""
+        """Model and output cap replaced, and a thinking budget that would not fit under the cap any more."""
         changes = {"model": msgspec.json.encode(model)}
         if output_cap is not None:
             changes["max_tokens"] = b"%d" % output_cap
+            thinking = requests.thinking_under(fields, output_cap)
+            if thinking is not None:
+                changes["thinking"] = thinking
         return splice(fields, changes)
 
     def read_request(self, fields: Fields) -> Request:

@@ -19,6 +19,8 @@ from dominion.domain.messages import (
 )
 
 NO_ARGUMENTS = "{}"
+SMALLEST_BUDGET = 1024
+"""Tokens of thinking that the API asks for at least."""
 ABSENT = msgspec.Raw(b"null")
 """Stands for fields that are absent or null: msgspec keeps raw bytes in fields of this one type only."""
 

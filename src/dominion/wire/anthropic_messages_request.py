@@ -10,8 +10,18 @@ import msgspec
 from dominion.domain.contracts import Fields, Peek
 from dominion.domain.errors import InvalidRequest
 from dominion.domain.messages import Message, OutputFormat, Reasoning, Request, Text, Tool, ToolChoice, ToolResult
-from dominion.wire.anthropic_messages_parts import ABSENT, Block, CacheControl, cache_mark, read_block
-from dominion.wire.fields import decode, flag, number, refuse_lookalikes, text, whole
+from dominion.wire.anthropic_messages_parts import ABSENT, SMALLEST_BUDGET, Block, CacheControl, cache_mark, read_block
+from dominion.wire.fields import (
+    LARGEST_CAP,
+    decode,
+    flag,
+    number,
+    read_object,
+    refuse_lookalikes,
+    splice,
+    text,
+    whole,
+)
 
 LONGEST_MODEL = 256
 GUARDED = frozenset({"model", "messages", "max_tokens", "stream"})
@@ -97,12 +107,24 @@ def read_peek(fields: Fields) -> Peek:
     if not model or len(model) > LONGEST_MODEL or not model.isprintable():
         raise InvalidRequest(f"'model' must name a model in at most {LONGEST_MODEL} characters.", param="model")
     cap = decode(fields, "max_tokens", _WHOLE)
-    if cap is None or cap < 0:
-        raise InvalidRequest("'max_tokens' must be given as a whole number of at least 0.", param="max_tokens")
+    if cap is None or not 0 <= cap <= LARGEST_CAP:
+        raise InvalidRequest(
+            f"'max_tokens' must be given as a whole number from 0 to {LARGEST_CAP}.", param="max_tokens"
+        )
     messages = fields.get("messages")
     if messages is None or not _NOT_EMPTY_ARRAY.match(messages):
         raise InvalidRequest("'messages' must be an array with at least one message.", param="messages")
     return Peek(model=model, stream=bool(flag(fields, "stream")), output_cap=cap)
+
+
+def thinking_under(fields: Fields, cap: int) -> bytes | None:
+    """What `thinking` must become under a lowered cap, which the API wants above the budget; None: it may stay."""
+    thinking = decode(fields, "thinking", _THINKING)
+    if thinking is None or thinking.budget_tokens is None or thinking.budget_tokens < cap:
+        return None
+    if cap // 2 < SMALLEST_BUDGET:
+        return b'{"type":"disabled"}'
+    return splice(read_object(fields["thinking"], "thinking"), {"budget_tokens": b"%d" % (cap // 2)})
 
 
 def read_request(fields: Fields) -> Request:

@@ -9,11 +9,10 @@ import msgspec
 from dominion.domain.contracts import Written
 from dominion.domain.errors import InvalidRequest
 from dominion.domain.messages import Message, OutputFormat, Reasoning, Request, Thinking, Tool, ToolChoice
-from dominion.wire.anthropic_messages_parts import mark, plain, write_part
+from dominion.wire.anthropic_messages_parts import SMALLEST_BUDGET, mark, plain, write_part
 
 DEFAULT_OUTPUT_CAP = 4096
 """The API insists on a cap; this one is sent when neither the caller nor the gateway has set one."""
-SMALLEST_BUDGET = 1024
 
 _NEWEST = (99, 0)
 _BEFORE_EFFORT = (4, 0)

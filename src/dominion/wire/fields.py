@@ -14,6 +14,8 @@ from dominion.domain.contracts import Fields
 from dominion.domain.errors import InvalidRequest, TooLarge, UnexpectedResponse
 
 MAX_DEPTH = 64
+LARGEST_CAP = 10**9
+"""Output tokens that a request may ask for: far beyond any model, and small enough for all sums of money."""
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from dominion.domain.contracts import Fields, Peek, Written
 from dominion.domain.errors import InvalidRequest
 from dominion.domain.messages import Request, Thinking
 from dominion.wire import openai_chat_request, openai_chat_request_writing, openai_chat_shapes
-from dominion.wire.fields import decode, flag, splice, text, whole
+from dominion.wire.fields import LARGEST_CAP, decode, flag, splice, text, whole
 
 AUTO = "auto"
 LONGEST_NAME = 256
@@ -54,7 +54,7 @@ def read_peek(fields: Fields) -> Peek:
         raise InvalidRequest("Send either 'messages' or 'prompt', not both.", param="prompt")
     if not prompt and (messages is None or not _NOT_EMPTY_ARRAY.match(messages)):
         raise InvalidRequest("'messages' must be an array with at least one message.", param="messages")
-    caps = [cap for name in CAPS if (cap := whole(fields, name, 1, openai_chat_request.LARGEST_CAP)) is not None]
+    caps = [cap for name in CAPS if (cap := whole(fields, name, 1, LARGEST_CAP)) is not None]
     if len(caps) > 1:
         raise InvalidRequest("'max_tokens' and 'maxTokens' are one field; send one of them.", param="maxTokens")
     return Peek(

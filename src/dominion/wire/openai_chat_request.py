@@ -20,9 +20,7 @@ from dominion.domain.messages import (
     ToolResult,
 )
 from dominion.wire import openai_chat_shapes as shapes
-from dominion.wire.fields import decode, flag, number, text, whole
-
-LARGEST_CAP = 10**9
+from dominion.wire.fields import LARGEST_CAP, decode, flag, number, text, whole
 
 _READ = frozenset(
     {

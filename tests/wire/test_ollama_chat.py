@@ -1,0 +1,436 @@
+"""Ollama's chat API: what is sent to it, what is read of it, whole, streamed and as errors."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from dominion.domain import errors as e
+from dominion.domain.messages import (
+    Answer,
+    CacheMark,
+    Event,
+    Failed,
+    Finished,
+    Image,
+    Message,
+    Metered,
+    OutputFormat,
+    Reasoning,
+    RefusalDelta,
+    Request,
+    Started,
+    Text,
+    TextDelta,
+    Thinking,
+    ThinkingDelta,
+    Tool,
+    ToolCall,
+    ToolCallDelta,
+    ToolChoice,
+    ToolResult,
+)
+from dominion.domain.usage import Usage
+from dominion.wire.anthropic_messages import ANTHROPIC_MESSAGES
+from dominion.wire.fields import read_fields
+from dominion.wire.ollama_chat import OLLAMA_CHAT as DIALECT
+from dominion.wire.openai_chat import OPENAI_CHAT
+from dominion.wire.sse import FRAME_LIMIT
+from tests.wire.cloud_requests import ANTHROPIC_REQUEST, OPENAI_REQUEST, PNG, SCHEMA
+from tests.wire.recordings import needs_recordings, pieces, recordings
+
+HELLO = (Message("user", (Text("Hello"),)),)
+OBJECT = msgspec.Raw(b'{"type": "object"}')
+WEATHER = {"function": {"name": "weather", "arguments": {"city": "Rome"}}}
+
+
+def ask(request: Request, cap: int | None = None) -> tuple[dict[str, Any], set[str]]:
+    written = DIALECT.write_request(request, model="llama3", output_cap=cap)
+    return json.loads(written.body), set(written.lost)
+
+
+def read(body: dict[str, Any]) -> Request:
+    fields = {"model": "llama3", "messages": [{"role": "user", "content": "Hello"}]} | body
+    return DIALECT.read_request(read_fields(json.dumps(fields).encode()))
+
+
+def line(done: bool = False, **fields: Any) -> bytes:  # noqa: FBT001, FBT002 - reads as the API does
+    return (
+        json.dumps({"model": "llama3", "created_at": "2026-11-21T00:00:00Z", "done": done, **fields}).encode() + b"\n"
+    )
+
+
+def events(*chunks: bytes) -> list[Event]:
+    reader = DIALECT.reader()
+    return [event for chunk in chunks for event in reader.feed(chunk)] + reader.end()
+
+
+# --- requests
+
+
+def test_an_openai_caller_reaches_ollama_with_all_that_it_has_a_place_for() -> None:
+    request = OPENAI_CHAT.read_request(read_fields(json.dumps(OPENAI_REQUEST).encode()))
+    body, lost = ask(request)
+    assert body["options"] == {"num_predict": 9000, "stop": ["END"], "temperature": 0.5}
+    assert (body["model"], body["stream"], body["think"], body["format"]) == ("llama3", False, "high", SCHEMA)
+    assert body["tools"][0] == {
+        "type": "function",
+        "function": {"name": "weather", "description": "Tells it.", "parameters": SCHEMA},
+    }
+    assert body["messages"] == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "What is this?", "images": [PNG]},
+        {
+            "role": "assistant",
+            "content": "Let me look.",
+            "tool_calls": [{"id": "call|1", **WEATHER}, {"id": "c" * 70, "function": {"name": "now", "arguments": {}}}],
+        },
+        {"role": "tool", "content": "Sunny", "tool_name": "weather", "tool_call_id": "call|1"},
+        {"role": "tool", "content": "Noon", "tool_name": "now", "tool_call_id": "c" * 70},
+        {"role": "user", "content": "And now?"},
+    ]
+    assert lost == {"tools.strict"}
+
+
+def test_an_anthropic_caller_loses_only_what_is_named() -> None:
+    request = ANTHROPIC_MESSAGES.read_request(read_fields(json.dumps(ANTHROPIC_REQUEST).encode()))
+    body, lost = ask(request)
+    assert [message["role"] for message in body["messages"]] == ["system", "user", "assistant", "user", "tool"]
+    assert body["messages"][2]["thinking"] == "hm"
+    assert body["messages"][4]["images"] == [PNG]
+    assert body["think"] is True
+    assert lost == {"cache_control", "messages.thinking.signature", "reasoning.budget", "tool_result.is_error"}
+
+
+def test_what_is_written_reads_as_it_was() -> None:
+    request = Request(
+        model="llama3",
+        messages=(
+            Message("system", (Text("Be brief."),)),
+            Message("user", (Text("Look"), Image(media_type="image/png", data=PNG))),
+            Message(
+                "assistant", (Thinking("hm"), Text("Well"), ToolCall("a", "f", '{"x":1}'), ToolCall("b", "g", "{}"))
+            ),
+            Message("tool", (ToolResult("a", (Text("one"), Image(media_type="image/jpeg", data="/9j/AA"))),)),
+            Message("tool", (ToolResult("b", (Text("two"),)),)),
+        ),
+        tools=(Tool("f", OBJECT, "Does it."),),
+        max_output=9,
+        temperature=0.5,
+        top_p=0.5,
+        top_k=3,
+        stop=("x", "y"),
+        stream=True,
+        output_format=OutputFormat("json_schema", schema=OBJECT),
+        reasoning=Reasoning(effort="low"),
+        seed=1,
+        presence_penalty=0.5,
+        frequency_penalty=-0.5,
+    )
+    body, lost = ask(request)
+    assert (read(body), lost) == (request, set())
+
+
+def test_a_stream_is_what_comes_unless_told_otherwise() -> None:
+    fields = read_fields(b'{"model": "m", "messages": [{"role": "user"}], "options": {"num_predict": -1}}')
+    peek = DIALECT.peek(fields)
+    assert (peek.model, peek.stream, peek.output_cap) == ("m", True, None)
+    fields = read_fields(b'{"model":"m","messages":[{"role":"user"}],"stream":false,"options":{"num_predict":5}}')
+    peek = DIALECT.peek(fields)
+    assert (peek.stream, peek.output_cap) == (False, 5)
+
+
+def test_a_patch_changes_model_and_cap_only() -> None:
+    body = {"model": "m", "messages": [{"role": "user", "content": "x"}], "keep_alive": "5m", "options": {"num_ctx": 9}}
+    fields = read_fields(json.dumps(body).encode())
+    patched = json.loads(DIALECT.patch(fields, DIALECT.peek(fields), model="n", output_cap=7))
+    assert patched == body | {"model": "n", "options": {"num_ctx": 9, "num_predict": 7}}
+    assert json.loads(DIALECT.patch(fields, DIALECT.peek(fields), model="n", output_cap=None)) == body | {"model": "n"}
+
+
+def test_the_gateways_cap_replaces_the_callers() -> None:
+    assert ask(Request(model="m", messages=HELLO, max_output=500), cap=7)[0]["options"] == {"num_predict": 7}
+
+
+@pytest.mark.parametrize(
+    ("choice", "tools", "lost"),
+    [
+        (ToolChoice("auto"), True, set()),
+        (ToolChoice("none"), False, {"tool_choice"}),
+        (ToolChoice("required", parallel=False), True, {"tool_choice", "parallel_tool_calls"}),
+        (ToolChoice("tool", "f"), True, {"tool_choice"}),
+    ],
+)
+def test_tools_cannot_be_chosen_but_left_away(choice: ToolChoice, tools: bool, lost: set[str]) -> None:  # noqa: FBT001
+    tool = Tool("f", OBJECT)
+    body, told = ask(Request(model="m", messages=HELLO, tools=(tool,), tool_choice=choice))
+    assert ("tools" in body, told) == (tools, lost)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "think"),
+    [
+        (Reasoning(), True),
+        (Reasoning(enabled=False, effort="none"), False),
+        (Reasoning(effort="minimal"), "low"),
+        (Reasoning(effort="max"), "high"),
+        (Reasoning(effort="strange"), True),
+    ],
+)
+def test_reasoning_is_a_word_or_a_flag(wanted: Reasoning, think: object) -> None:
+    assert ask(Request(model="m", messages=HELLO, reasoning=wanted))[0]["think"] == think
+
+
+def test_formats_are_a_word_or_a_schema() -> None:
+    assert ask(Request(model="m", messages=HELLO, output_format=OutputFormat("json_object")))[0]["format"] == "json"
+    assert read({"format": "json"}).output_format == OutputFormat("json_object")
+    assert read({"format": ""}).output_format is None
+
+
+def test_what_has_no_place_is_named() -> None:
+    history = (
+        Message("user", (Image(url="https://x/y.png", detail="high"), Text("a"), Text("b", CacheMark())), "Ann"),
+        Message("assistant", (Thinking(redacted="s"), ToolCall("c", "f", "{broken", signature="s"))),
+        Message("tool", (ToolResult("c", (), cache=CacheMark()),)),
+    )
+    tool = Tool("f", OBJECT, cache=CacheMark())
+    body, lost = ask(Request(model="m", messages=history, tools=(tool,), user="u", unread=("logprobs",)))
+    assert body["messages"][0] == {"role": "user", "content": "a\nb"}
+    assert body["messages"][1]["tool_calls"][0]["function"]["arguments"] == {"invalid_arguments": "{broken"}
+    assert lost == {
+        *("messages.image.url", "messages.image.detail", "messages.name", "cache_control", "user", "logprobs"),
+        *("messages.thinking.signature", "messages.tool_calls.arguments", "messages.tool_calls.signature"),
+    }
+
+
+def test_results_of_servers_without_ids_find_their_calls_by_name_and_order() -> None:
+    calls = [WEATHER, {"function": {"name": "now"}}, WEATHER]
+    turns = [
+        {"role": "assistant", "content": "", "tool_calls": calls},
+        {"role": "tool", "tool_name": "now", "content": "noon"},
+        {"role": "tool", "content": "sunny"},
+        {"role": "tool", "content": "rainy"},
+    ]
+    called, *results = read({"messages": turns}).messages
+    ids = [part.id for part in called.parts if isinstance(part, ToolCall)]
+    assert len(set(ids)) == 3
+    answered = [part.call_id for turn in results for part in turn.parts if isinstance(part, ToolResult)]
+    assert answered == [ids[1], ids[0], ids[2]]
+
+
+def test_fields_beyond_the_neutral_form_are_named() -> None:
+    told = read({"keep_alive": "5m", "template": "", "raw": False, "options": {"num_ctx": 9, "mirostat": 1}})
+    assert told.unread == ("keep_alive", "options.mirostat", "options.num_ctx")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"messages": []},
+        {"messages": [{"role": "robot", "content": "x"}]},
+        {"messages": [{"role": "tool", "content": "x"}]},
+        {"messages": [{"role": "user", "content": 1}]},
+        {"options": {"Num_Predict": 5}},
+        {"options": {"num_predict": "many"}},
+        {"Stream": False},
+        {"format": 5},
+        {"think": 5},
+        {"model": ""},
+    ],
+)
+def test_a_wrong_request_is_refused(body: dict[str, Any]) -> None:
+    with pytest.raises(e.InvalidRequest):
+        read(body)
+
+
+# --- answers and streams
+
+CALLS = (
+    line(message={"role": "assistant", "content": "", "thinking": "h"}),
+    line(message={"role": "assistant", "content": "", "thinking": "m"}),
+    line(message={"role": "assistant", "content": "Hé"}),
+    line(message={"role": "assistant", "content": "", "tool_calls": [WEATHER, {"id": "x", **WEATHER}]}),
+    line(message={"role": "assistant", "content": "", "tool_calls": [WEATHER]}),
+    line(True, message={"role": "assistant", "content": ""}, done_reason="stop", prompt_eval_count=5, eval_count=9),
+)
+
+
+def test_a_stream_of_thoughts_text_and_calls_reads_the_same_however_it_is_cut() -> None:
+    stream = b"".join(CALLS)
+    told = events(stream)
+    ids = [event.id for event in told if isinstance(event, ToolCallDelta)]
+    assert ids[1] == "x"
+    assert len(set(ids)) == 3
+    assert told == [
+        Started("", "llama3"),
+        ThinkingDelta(0, "h"),
+        ThinkingDelta(0, "m"),
+        TextDelta(1, "Hé"),
+        *(ToolCallDelta(2 + place, '{"city":"Rome"}', ids[place], "weather") for place in range(3)),
+        Finished("tool_calls"),
+        Metered(Usage(5, 9)),
+    ]
+    assert events(*pieces(stream, list(range(1, len(stream))))) == told
+    assert events(stream.replace(b"\n", b"\r\n")) == told
+    assert events(stream.rstrip()) == told
+
+
+def test_an_answer_of_calls_has_ids_that_no_other_answer_has() -> None:
+    whole = {
+        "model": "llama3",
+        "done": True,
+        "done_reason": "stop",
+        "message": {"role": "a", "tool_calls": [WEATHER] * 2},
+    }
+    first, second = (
+        DIALECT.read_answer(json.dumps(whole | {"created_at": f"2026-11-21T00:00:0{second}Z"}).encode())
+        for second in "12"
+    )
+    ids = {part.id for answer in (first, second) for part in answer.parts if isinstance(part, ToolCall)}
+    assert (len(ids), first.finish) == (4, "tool_calls")
+
+
+@pytest.mark.parametrize(
+    ("fields", "usage"),
+    [
+        ({"prompt_eval_count": 5, "eval_count": 9}, Usage(5, 9)),
+        ({"eval_count": 9}, Usage(0, 9)),  # the prompt was in the server's cache
+        ({"prompt_eval_count": 5}, Usage(5, 0)),
+        ({"prompt_eval_count": -1, "eval_count": "9"}, None),
+        ({}, None),
+    ],
+)
+def test_counts_that_are_zero_are_left_out_by_the_server(fields: dict[str, Any], usage: Usage | None) -> None:
+    body = line(True, message={"role": "assistant", "content": "x"}, done_reason="length", **fields)
+    answer = DIALECT.read_answer(body)
+    assert (answer.usage, answer.finish) == (usage, "length")
+    seen = DIALECT.read_seen(body)
+    assert (seen.usage, seen.finish, seen.model) == (usage, "length", "llama3")
+    assert (seen.content_bytes > 0) == (usage is None)
+
+
+@pytest.mark.parametrize(
+    ("error", "failed"),
+    [
+        ("model runner has stopped", Failed("model runner has stopped")),
+        ({"message": "Unauthorized, key sk-abcdefgh12345678"}, Failed("Unauthorized, key [masked]")),
+        ({"message": "", "type": "api_error"}, Failed("error", "api_error")),
+    ],
+)
+def test_an_error_in_a_stream_is_its_end(error: object, failed: Failed) -> None:
+    stream = CALLS[2] + json.dumps({"error": error}).encode() + b"\n" + CALLS[2]
+    assert events(stream)[1:] == [TextDelta(0, "Hé"), failed]
+    tap = DIALECT.tap(hide_usage=False)
+    assert tap.feed(stream) + tap.end() == stream
+    assert tap.seen.failed == failed.message
+    with pytest.raises(e.UnexpectedResponse, match="holds no message"):
+        DIALECT.read_answer(json.dumps({"error": error}).encode())
+    assert DIALECT.read_seen(json.dumps({"error": error}).encode()).failed == failed.message
+
+
+@pytest.mark.parametrize("stream", [b"", CALLS[0], b"".join(CALLS[:-1]), b"\n\n"])
+def test_a_stream_without_its_last_line_is_broken_off(stream: bytes) -> None:
+    with pytest.raises(e.UnexpectedResponse, match="broke off"):
+        events(stream)
+
+
+@pytest.mark.parametrize("stream", [b"<html>\n", b"[]\n", b'{"message": 5}\n', b"x" * (FRAME_LIMIT + 1)])
+def test_what_is_no_stream_is_unexpected(stream: bytes) -> None:
+    with pytest.raises(e.UnexpectedResponse):
+        DIALECT.reader().feed(stream)
+
+
+def test_events_are_written_as_lines_and_calls_whole() -> None:
+    told: list[Event] = [
+        Started("1", "gpt"),
+        ThinkingDelta(0, "hm"),
+        ThinkingDelta(0, signature="s"),
+        TextDelta(1, "Hé"),
+        RefusalDelta(2, "No."),
+        ToolCallDelta(3, "", "a", "f"),
+        ToolCallDelta(3, '{"x":'),
+        ToolCallDelta(3, "1}"),
+        Finished("length"),
+        Metered(Usage(5, 9)),
+    ]
+    writer = DIALECT.writer(now=1_700_000_000, asks_usage=True)
+    stream = b"".join(map(writer.write, told)) + writer.end()
+    assert all(json.loads(each)["created_at"] == "2023-11-14T22:13:20Z" for each in stream.splitlines())
+    assert events(stream) == [
+        Started("", "gpt"),
+        ThinkingDelta(0, "hm"),
+        TextDelta(1, "Hé"),
+        TextDelta(1, "No."),
+        ToolCallDelta(2, '{"x":1}', "a", "f"),
+        Finished("length"),
+        Metered(Usage(5, 9)),
+    ]
+
+
+def test_a_failure_is_the_last_line() -> None:
+    writer = DIALECT.writer(now=0, asks_usage=True)
+    assert json.loads(writer.write(Failed("gone sk-abcdefgh12345678", "x"))) == {"error": "gone [masked]"}
+    assert writer.end() == b""
+    assert json.loads(DIALECT.write_stream_error(e.ProviderRateLimited("Slow down."), "r"))["error"] == "Slow down."
+
+
+def test_a_whole_answer_survives_writing_and_reading() -> None:
+    parts = (Thinking("hm"), Text("Hé"), ToolCall("a", "f", '{"x":1}'))
+    answer = Answer("", "m", parts, "tool_calls", Usage(5, 9))
+    assert DIALECT.read_answer(DIALECT.write_answer(answer, now=7)) == answer
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (404, b'{"error": "model \'x\' not found"}', e.ModelNotAvailable),
+        (400, b'{"error": "registry.ollama.ai/library/x does not support tools"}', e.ProviderRefused),
+        (400, b'{"error": "prompt too long; exceeded max context length by 5 tokens"}', e.ContextOverflow),
+        (401, b'{"error": {"message": "Unauthorized"}}', e.InvalidCredentials),
+        (429, b'{"error": "too many concurrent requests"}', e.ProviderRateLimited),
+        (500, b'{"error": "model requires more system memory"}', e.ProviderUnavailable),
+        (503, b'{"error": "server busy, please try again"}', e.ProviderUnavailable),
+        (404, b"404 page not found", e.UnexpectedResponse),
+    ],
+)
+def test_errors_are_sorted(status: int, body: bytes, kind: type[e.ProviderError]) -> None:
+    error = DIALECT.read_error("Ollama", status, body)
+    assert (type(error), error.status, error.verbatim) == (kind, status, b"")
+
+
+# --- recordings
+
+
+@needs_recordings
+def test_every_recording_is_read_relayed_metered_and_written_again() -> None:
+    found = recordings("/api/chat", provider="ollama")
+    assert len(found) == 6
+    for recording in found:
+        told = [json.loads(each) for each in recording.body.splitlines()]
+        text = "".join(each["message"]["content"] for each in told)
+        counted = Usage(told[-1].get("prompt_eval_count", 0), told[-1]["eval_count"])
+        if recording.kind == "json":
+            answer = DIALECT.read_answer(recording.body)
+            assert (answer.parts, answer.usage, answer.finish) == ((Text(text),), counted, "stop"), recording.id
+            assert DIALECT.read_answer(DIALECT.write_answer(answer, now=0)) == answer
+            continue
+        whole = events(recording.body)
+        assert whole == events(*pieces(recording.body, list(range(1, len(recording.body))))), recording.id
+        assert "".join(event.text for event in whole if isinstance(event, TextDelta)) == text
+        assert whole[-2:] == [Finished("stop"), Metered(counted)]
+        tap = DIALECT.tap(hide_usage=True)
+        assert tap.feed(recording.body) + tap.end() == recording.body
+        assert (tap.seen.usage, tap.seen.done, tap.seen.model) == (counted, True, "llama3")
+        writer = DIALECT.writer(now=0, asks_usage=True)
+        assert events(b"".join(map(writer.write, whole)) + writer.end()) == whole
+
+
+@needs_recordings
+def test_every_recorded_request_is_read_and_written_again() -> None:
+    for recording in recordings("/api/chat", provider="ollama"):
+        request = DIALECT.read_request(read_fields(json.dumps(recording.request).encode()))
+        written = DIALECT.write_request(request, model=request.model, output_cap=None)
+        once = DIALECT.read_request(read_fields(written.body))
+        assert DIALECT.write_request(once, model=once.model, output_cap=None).body == written.body, recording.id
+        assert (request.unread, written.lost) == ((), ()), recording.id
