@@ -71,7 +71,7 @@ bench: $(DEV) ## CPU per request beside nginx, and the other figures (writes ben
 	$(BIN)/python -m bench.run $(ARGS)
 
 soak: $(DEV) ## the tests that take minutes: kill -9, races, many open streams
-	$(BIN)/python -m pytest tests/soak -m soak -o faulthandler_timeout=0 $(ARGS)
+	$(BIN)/python -m pytest -m soak -o faulthandler_timeout=0 $(ARGS)
 
 ##: Ship it
 build: $(DEV) ## build the wheel into dist/

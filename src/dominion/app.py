@@ -16,7 +16,7 @@ import uvloop
 from dominion import __version__
 from dominion.config import Settings, local_model_slot, slots
 from dominion.credentials.keys import KeyHasher, derive
-from dominion.domain.contracts import Dialect, Exchange
+from dominion.domain.contracts import Authority, Dialect, Exchange
 from dominion.domain.people import Limits
 from dominion.domain.providers import Slot, Target
 from dominion.providers.catalog import Catalogue
@@ -51,12 +51,38 @@ from dominion.upstream.bounds import Timeouts
 from dominion.upstream.local_model import LocalModel
 from dominion.upstream.pool import HttpUpstream
 from dominion.upstream.proxies import Proxies
+from dominion.wire.anthropic_cloud import ANTHROPIC_VERTEX, BEDROCK_INVOKE
 from dominion.wire.anthropic_messages import ANTHROPIC_MESSAGES
+from dominion.wire.bedrock_converse import BEDROCK_CONVERSE
+from dominion.wire.gemini import GEMINI
 from dominion.wire.native import NATIVE
+from dominion.wire.ollama_chat import OLLAMA_CHAT
 from dominion.wire.openai_chat import OPENAI_CHAT
+from dominion.wire.openai_completions import OPENAI_COMPLETIONS
+from dominion.wire.openai_responses import OPENAI_RESPONSES
 
-DIALECTS = {dialect.name: dialect for dialect in (OPENAI_CHAT, ANTHROPIC_MESSAGES, NATIVE)}
-DOORS = {"/v1/llm/complete": NATIVE, "/v1/chat/completions": OPENAI_CHAT, "/v1/messages": ANTHROPIC_MESSAGES}
+DIALECTS: dict[str, Dialect] = {
+    dialect.name: dialect
+    for dialect in (
+        OPENAI_CHAT,
+        ANTHROPIC_MESSAGES,
+        NATIVE,
+        GEMINI,
+        OPENAI_RESPONSES,
+        OPENAI_COMPLETIONS,
+        BEDROCK_CONVERSE,
+        BEDROCK_INVOKE,
+        ANTHROPIC_VERTEX,
+        OLLAMA_CHAT,
+    )
+}
+DOORS = {
+    "/v1/llm/complete": NATIVE,
+    "/v1/chat/completions": OPENAI_CHAT,
+    "/v1/responses": OPENAI_RESPONSES,
+    "/v1/completions": OPENAI_COMPLETIONS,
+    "/v1/messages": ANTHROPIC_MESSAGES,
+}
 
 
 GC_THRESHOLDS = (20_000, 20, 100)
@@ -102,6 +128,7 @@ class World(NamedTuple):
     posting: Posting
     http: HttpUpstream
     slots: list[Slot]
+    authorities: dict[str, Authority]
     catalogue: Catalogue
     prices: PriceBook
     sealing: bytes
@@ -191,6 +218,7 @@ class Gateway:
             posting=Posting(journal, ledger),
             http=http,
             slots=found,
+            authorities={},
             catalogue=catalogue,
             prices=PriceBook(catalogue, settings.prices, exported),
             sealing=sealing_key(settings.data_dir / "sealing.key"),
@@ -210,7 +238,7 @@ class Gateway:
         health = Health(world.slots, world.database.ping, world.http.reach, clock)
         stub = StubUpstream(first_byte=settings.first_byte_seconds, idle=settings.idle_seconds)
         completions = Completions(
-            Routing(world.catalogue, world.slots, DIALECTS, world.prices.price, clock),
+            Routing(world.catalogue, world.slots, DIALECTS, world.prices.price, clock, world.authorities),
             admission,
             Upstreams(world.http, stub),
             counters,

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -35,9 +36,12 @@ class Answer:
 class Program:
     """`dominion serve`, started by `with`, ended by its end. `url` is known once it is ready."""
 
-    def __init__(self, folder: Path, *options: str, toml: str = "", **environment: str) -> None:
+    def __init__(
+        self, folder: Path, *options: str, toml: str = "", command: Sequence[str] = COMMAND, **environment: str
+    ) -> None:
         self.folder = folder
         self.options = options
+        self.command = command
         self.environment = {
             name: value
             for name, value in os.environ.items()
@@ -71,7 +75,7 @@ class Program:
         """Start and wait until it says that it is ready; returns the seconds that took."""
         began = time.monotonic()
         self.process = subprocess.Popen(
-            [*COMMAND, "serve", *self.options],
+            [*self.command, "serve", *self.options],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,

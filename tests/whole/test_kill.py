@@ -5,14 +5,16 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.whole.faultd import FaultServer
-from tests.whole.program import Program
+from tests.whole.program import COMMAND, Program
 
 CALLERS = 16
+LATE = (sys.executable, "-m", "tests.whole.late_journal")
 PRICES = {"drip-3-4": 1000, "drip-2-5": 1000, "drip-6-2": 1000, "drip-1-1": 1000}
 
 
@@ -30,12 +32,12 @@ class Count:
         return str(vars(self))
 
 
-def kill_again_and_again(folder: Path, kills: int, seed: int, **environment: str) -> Count:
+def kill_again_and_again(folder: Path, kills: int, seed: int, command: Sequence[str] = COMMAND) -> Count:
     """Run the experiment."""
     chance = random.Random(seed)
     with FaultServer() as faults:
         toml = faults.toml(**PRICES)
-        program = Program(folder, toml=toml, **environment)
+        program = Program(folder, toml=toml, command=command)
         program.start()
         _, key = program.user(daily_requests=10**9, daily_tokens=10**12, monthly_spend_cap_usd="1000000")
         program.environment["PORT"] = program.url.rsplit(":", 1)[1]
@@ -54,7 +56,7 @@ def kill_again_and_again(folder: Path, kills: int, seed: int, **environment: str
             callers.kill()
             callers.wait()
             program.stop()
-        with Program(folder, toml=toml, **environment):  # whatever the last stop left is replayed
+        with Program(folder, toml=toml):  # whatever the last stop left is replayed
             pass
         with sqlite3.connect(folder / "data" / "gateway.db") as database:
             rows = dict(database.execute("select id, outcome from usage").fetchall())
@@ -81,6 +83,17 @@ def check(count: Count) -> None:
 @pytest.mark.promise("001-008")
 def test_a_few_kills_lose_nothing_and_double_nothing(folder: Path) -> None:
     check(kill_again_and_again(folder, kills=5, seed=1))
+
+
+def test_the_control_with_a_journal_written_after_the_answer_loses_rows(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    count = kill_again_and_again(folder, kills=5, seed=1, command=LATE)
+    sys.stdout.write(f"{count}\n")
+    with pytest.raises(AssertionError):
+        check(count)
+    assert count.rows - count.flagged < count.answered, count
 
 
 @pytest.mark.soak

@@ -63,7 +63,7 @@ def test_a_caller_of_the_messages_api_loses_nothing(cloud: BedrockInvoke | Anthr
     body = json.loads(cloud.patch(cloud.carry(fields, {}), peek, model="other", output_cap=7))
     kept = {name: value for name, value in sent.items() if name not in cloud.in_address}
     assert body == kept | {"max_tokens": 7, "anthropic_version": VERSIONS[cloud.name]}
-    assert cloud.speaks is ANTHROPIC_MESSAGES
+    assert cloud.speaks == ANTHROPIC_MESSAGES.name
     unchanged = json.loads(cloud.patch(fields, peek, model="other", output_cap=None))
     assert unchanged["max_tokens"] == 99
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from dominion.domain.errors import InvalidRequest
 from dominion.domain.messages import OutputFormat, Reasoning, Request, ToolChoice
 from dominion.wire.fields import read_fields
 from dominion.wire.gemini import GEMINI as DIALECT
@@ -58,6 +59,14 @@ def test_a_function_without_parameters_takes_an_object() -> None:
     assert declared() == {"type": "object", "properties": {}}
 
 
+@pytest.mark.parametrize(
+    "declaration", [{"name": ""}, {"name": "f", "parametersJsonSchema": [1]}, {"name": "f", "parameters": "STRING"}]
+)
+def test_a_function_that_is_none_is_refused(declaration: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest):
+        door(tools=[{"functionDeclarations": [declaration]}])
+
+
 def test_tools_of_google_and_what_else_a_function_declares_are_named() -> None:
     told = [{"googleSearch": {}}, {"functionDeclarations": [{"name": "f", "behavior": "BLOCKING", "response": {}}]}]
     names = ("tools.functionDeclarations.behavior", "tools.functionDeclarations.response", "tools.googleSearch")
@@ -83,6 +92,12 @@ def test_the_choice_of_tools_is_read(calling: dict[str, Any], expected: ToolChoi
     assert request.unread == tuple(f"toolConfig.functionCallingConfig.{name}" for name in unread)
 
 
+def test_a_choice_without_functions_is_none() -> None:
+    calling = {"functionCallingConfig": {"mode": "ANY"}, "retrievalConfig": {"a": 1}}
+    request = door(tools=[{"googleSearch": {}}], toolConfig=calling)
+    assert (request.tool_choice, request.unread) == (None, ("toolConfig.retrievalConfig", "tools.googleSearch"))
+
+
 # --- generation config
 
 
@@ -102,6 +117,17 @@ def test_settings_are_read() -> None:
     assert (request.max_output, request.temperature, request.top_p, request.top_k) == (9, 1.5, 0.5, 40)
     assert (request.stop, request.seed, request.presence_penalty, request.frequency_penalty) == (("end",), 7, 1, -1)
     assert request.unread == ()
+
+
+def test_a_form_that_is_neither_text_nor_json_is_named() -> None:
+    request = config(responseMimeType="text/x.enum")
+    assert (request.output_format, request.unread) == (None, ("generationConfig.responseMimeType",))
+
+
+def test_thoughts_to_be_hidden_are_named() -> None:
+    request = config(thinkingConfig={"includeThoughts": False, "thinkingBudget": 9})
+    assert request.reasoning == Reasoning(budget=9)
+    assert request.unread == ("generationConfig.thinkingConfig.includeThoughts",)
 
 
 def test_what_has_no_place_elsewhere_is_named() -> None:

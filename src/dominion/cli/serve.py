@@ -58,7 +58,7 @@ def _announce_json(ready: app.Ready) -> None:
 
 
 def _announce(ready: app.Ready) -> None:
-    """For people. Each secret is printed once: the command to copy takes it from a variable."""
+    """For people. The secrets of a first start are shown now and never again, the key inside a command to copy."""
     click.echo(f"Dominion answers at {ready.url}; providers: {', '.join(ready.providers)}.")
     for warning in ready.warnings:
         click.echo(f"Warning: {warning}")
@@ -72,13 +72,13 @@ def _announce(ready: app.Ready) -> None:
     if ready.first.api_key:
         click.echo(f"  export DOMINION_API_URL={ready.url}")
         click.echo(f"  export DOMINION_API_TOKEN={ready.first.api_key}\n")
-        click.echo("Then ask something:\n")
-        click.echo(_curl(ready.url))
+        click.echo("Then ask something, in another terminal:\n")
+        click.echo(_curl(ready.url, ready.first.api_key))
 
 
-def _curl(url: str) -> str:
+def _curl(url: str, api_key: str) -> str:
     return (
         f"  curl {url}/v1/llm/complete \\\n"
-        '    -H "Authorization: Bearer $DOMINION_API_TOKEN" -H "Content-Type: application/json" \\\n'
+        f'    -H "Authorization: Bearer {api_key}" -H "Content-Type: application/json" \\\n'
         """    -d '{"messages": [{"role": "user", "content": "Hello!"}]}'\n"""
     )

@@ -110,6 +110,9 @@ class Dialect(Protocol):
     """
 
     name: str
+    speaks: str
+    """The name of the dialect of which it takes requests and gives answers untouched: its own, except for clouds that
+    wrap another dialect in an envelope (those are `Envelope`)."""
     stream_type: bytes
     """content-type of its streams."""
     carried_headers: tuple[bytes, ...]
@@ -162,6 +165,13 @@ class Dialect(Protocol):
         """The same inside a running stream, with whatever ends the stream in this dialect."""
 
 
+class Envelope(Dialect, Protocol):
+    """A dialect in a cloud's envelope: callers of the dialect that it `speaks` lose nothing on the way through it."""
+
+    def carry(self, fields: Fields, carried: Mapping[bytes, bytes]) -> Fields:
+        """The caller's fields with what this cloud wants in the body instead of in headers."""
+
+
 # --- upstream -----------------------------------------------------------------------------------------------------
 
 
@@ -204,7 +214,7 @@ class Authority(Protocol):
         """Header lines for one POST of `body` to `path` (with its query), each line ended by CRLF.
 
         Renews what has aged, once for all callers that wait. Raises InvalidCredentials when there is nothing to prove
-        it with or the renewal was refused, NetworkFailure and ProviderTimeout.
+        it with or the renewal was refused, and whatever else a provider can fail with (ProviderError).
         """
 
     def refused(self) -> None:

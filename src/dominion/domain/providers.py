@@ -1,8 +1,12 @@
 """A provider is a dialect x a credential x a row of data."""
 
+from urllib.parse import quote
+
 import msgspec
 
 from dominion.domain.usage import Price
+
+MODEL_PLACE = b"{model}"
 
 
 class ProviderRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +70,17 @@ class Target(msgspec.Struct, frozen=True):
     origin: Origin
     head: bytes
 
+    @property
+    def path(self) -> bytes:
+        """Path and query of the request line."""
+        return self.head.split(b" ", 2)[1]
+
+    def for_model(self, model: str) -> "Target":
+        """The address with the model's name where the path has a place for it."""
+        if MODEL_PLACE not in self.head:
+            return self
+        return Target(self.origin, self.head.replace(MODEL_PLACE, quote(model, safe="@").encode(), 1))
+
     def __repr__(self) -> str:
         return f"Target({self.origin!r})"
 
@@ -74,9 +89,11 @@ class Slot(msgspec.Struct, frozen=True):
     """A configured provider, ready to be asked. Slots are tried in the order of the configuration.
 
     `models` are ids the operator named for it (bare names go there first); `default_model` answers "auto".
+    `stream_target` is where streams are asked for, None: at `target`, too. Both may have `{model}` in their path.
     """
 
     row: ProviderRow
     target: Target
     models: tuple[str, ...] = ()
     default_model: str = ""
+    stream_target: Target | None = None

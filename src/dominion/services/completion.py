@@ -6,9 +6,11 @@ The row is in the journal before the last byte leaves; whatever ends a request, 
 
 import asyncio
 import logging
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
-from dominion.domain.contracts import Call, Clock, Exchange, Peek, Reply, Upstream
+import msgspec
+
+from dominion.domain.contracts import Call, Clock, Envelope, Exchange, Peek, Reply, Upstream
 from dominion.domain.errors import (
     DominionError,
     InvalidRequest,
@@ -17,6 +19,7 @@ from dominion.domain.errors import (
     ProviderRefused,
     UnexpectedResponse,
 )
+from dominion.domain.messages import Started
 from dominion.domain.records import HoldRecord, Outcome
 from dominion.domain.usage import Price
 from dominion.rules.estimates import images_in, input_bound, likely_input
@@ -158,13 +161,17 @@ class Completions:
         meter.route = route
         body = self._speak(meter, route)
         extra = self._extra_headers(meter.call, route)
-        exchange = await self._upstream.send(route.slot.target, body, extra)
+        target = route.stream_target if meter.peek.stream else route.target
+        if route.authority is not None:
+            extra += await route.authority.headers(target.path, body)
+        exchange = await self._upstream.send(target, body, extra)
         try:
             if exchange.status != 200:  # noqa: PLR2004 - the one status that carries an answer
                 raise await _provider_error(meter, route, exchange)
             if not meter.peek.stream:
                 return exchange, await exchange.read(LARGEST_ANSWER)
-            if b"event-stream" not in exchange.headers.get(b"content-type", b"event-stream"):
+            stream_type = route.dialect.stream_type.partition(b";")[0]
+            if stream_type not in exchange.headers.get(b"content-type", stream_type):
                 raise await _provider_error(meter, route, exchange)
             first = await exchange.chunk()
             if not first:
@@ -179,8 +186,11 @@ class Completions:
     def _speak(self, meter: Meter, route: Route) -> bytes:
         """The request in the provider's dialect. Raises LossyTranslation in strict mode."""
         call, peek = meter.call, meter.peek
-        if route.dialect is call.door:
-            return call.door.patch(call.fields, peek, model=route.sends, output_cap=meter.set_cap)
+        if route.dialect.speaks == call.door.name:
+            fields = call.fields
+            if route.dialect is not call.door:
+                fields = cast("Envelope", route.dialect).carry(fields, call.carried)
+            return route.dialect.patch(fields, peek, model=route.sends, output_cap=meter.set_cap)
         cap = meter.set_cap if meter.set_cap is not None else peek.output_cap
         written = route.dialect.write_request(call.door.read_request(call.fields), model=route.sends, output_cap=cap)
         meter.lost = written.lost
@@ -193,7 +203,9 @@ class Completions:
     @staticmethod
     def _extra_headers(call: Call, route: Route) -> bytes:
         """Headers of the dialect: the caller's own when it is the same dialect, else the dialect's defaults."""
-        carried = call.carried if route.dialect is call.door else {}
+        carried = call.carried if route.dialect.speaks == call.door.name else {}
+        if route.dialect is not call.door:
+            carried = {name: value for name, value in carried.items() if name in route.dialect.carried_headers}
         lines = [b"%b: %b\r\n" % item for item in carried.items()]
         lines += [b"%b: %b\r\n" % (name, value) for name, value in route.dialect.default_headers if name not in carried]
         return b"".join(lines)
@@ -202,10 +214,13 @@ class Completions:
 
     async def _whole(self, meter: Meter, body: bytes, reply: Reply) -> None:
         door, dialect = meter.call.door, meter.route.dialect
-        if dialect is door:
+        if dialect.speaks == door.name:
             meter.seen = dialect.read_seen(body)
         else:
             answer = dialect.read_answer(body)
+            if not (answer.id and answer.model):  # of some clouds' answers the caller would not know what they are
+                names = {"id": answer.id or meter.call.id, "model": answer.model or meter.route.sends}
+                answer = msgspec.structs.replace(answer, **names)
             meter.seen = seen_of(answer)
             body = door.write_answer(answer, now=int(self._clock.now()))
         meter.settle(Outcome.OK)
@@ -236,9 +251,10 @@ class Completions:
 
     def _road(self, meter: Meter) -> Road:
         door, dialect, peek = meter.call.door, meter.route.dialect, meter.peek
-        if dialect is door:
+        if dialect.speaks == door.name:
             return RelayRoad(dialect, asks_usage=peek.asks_usage)
-        return TranslatedRoad(dialect, door, now=int(self._clock.now()), asks_usage=peek.asks_usage)
+        begun = Started(meter.call.id, meter.route.sends)
+        return TranslatedRoad(dialect, door, begun, now=int(self._clock.now()), asks_usage=peek.asks_usage)
 
 
 def _dearest(routes: list[Route]) -> Price | None:

@@ -2,23 +2,8 @@
 
 from dominion.domain.contracts import Dialect, Seen
 from dominion.domain.errors import UnexpectedResponse
-from dominion.domain.messages import (
-    Answer,
-    Event,
-    Failed,
-    Finished,
-    Metered,
-    RefusalDelta,
-    Started,
-    Text,
-    TextDelta,
-    Thinking,
-    ThinkingDelta,
-    ToolCall,
-    ToolCallDelta,
-)
-
-CONTENT = (TextDelta, ThinkingDelta, ToolCallDelta, RefusalDelta)
+from dominion.domain.messages import Answer, Event, Started, Text, Thinking, ToolCall
+from dominion.wire.reader_tap import note
 
 
 class RelayRoad:
@@ -38,9 +23,10 @@ class RelayRoad:
 
 
 class TranslatedRoad:
-    """Different dialects: bytes to events to bytes."""
+    """Different dialects: bytes to events to bytes. `begun` has the id and model for providers that tell none."""
 
-    def __init__(self, provider: Dialect, door: Dialect, *, now: int, asks_usage: bool) -> None:
+    def __init__(self, provider: Dialect, door: Dialect, begun: Started, *, now: int, asks_usage: bool) -> None:
+        self._begun = begun
         self._reader = provider.reader()
         self._writer = door.writer(now=now, asks_usage=asks_usage)
         self.seen = Seen()
@@ -57,18 +43,9 @@ class TranslatedRoad:
         return b"".join(out)
 
     def _pass(self, event: Event) -> bytes:
-        seen = self.seen
-        if isinstance(event, CONTENT):
-            seen.frames += 1
-            seen.content_bytes += len(event.arguments if isinstance(event, ToolCallDelta) else event.text)
-        elif isinstance(event, Metered):
-            seen.usage = event.usage
-        elif isinstance(event, Finished):
-            seen.finish = event.reason
-        elif isinstance(event, Started):
-            seen.model = event.model
-        elif isinstance(event, Failed):
-            seen.failed = event.message or event.kind or "error"
+        note(self.seen, event)
+        if isinstance(event, Started) and not (event.id and event.model):
+            event = Started(event.id or self._begun.id, event.model or self._begun.model)
         return self._writer.write(event)
 
 

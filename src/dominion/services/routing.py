@@ -5,8 +5,8 @@ from typing import Protocol
 
 import msgspec
 
-from dominion.domain.contracts import Clock, Dialect
-from dominion.domain.providers import ModelRow, Slot
+from dominion.domain.contracts import Authority, Clock, Dialect
+from dominion.domain.providers import ModelRow, Slot, Target
 from dominion.domain.usage import Price
 
 REMEMBERED = 2_000
@@ -15,13 +15,17 @@ PRICE_SECONDS = 1_800
 
 
 class Route(msgspec.Struct, frozen=True, eq=False):
-    """One way to answer: a slot, its dialect, the model name to send, and what is known of model and price."""
+    """One way to answer: a slot, its dialect, the model name to send, what is known of model and price, the addresses
+    of whole answers and of streams, and what proves the operator's account where the address itself does not."""
 
     slot: Slot
     dialect: Dialect
     sends: str
     row: ModelRow | None
     price: Price | None
+    target: Target
+    stream_target: Target
+    authority: Authority | None = None
 
 
 class Resolver(Protocol):
@@ -32,7 +36,7 @@ class Resolver(Protocol):
 
 
 class Routing:
-    """Model names to routes. `price` is asked with provider id, model and epoch seconds."""
+    """Model names to routes. `price` is asked with provider id, model and epoch seconds; `authorities` go by provider."""
 
     def __init__(
         self,
@@ -41,7 +45,9 @@ class Routing:
         dialects: Mapping[str, Dialect],
         price: Callable[[str, str, float], Price | None],
         clock: Clock,
+        authorities: Mapping[str, Authority],
     ) -> None:
+        self._authorities = authorities
         self._catalogue = catalogue
         self._slots = slots
         self._dialects = dialects
@@ -59,8 +65,21 @@ class Routing:
         found = self._routes.get((model, provider))
         if found is None:
             found = [
-                Route(slot, self._dialects[slot.row.wire], sends, row, self._price(slot.row.id, sends, now))
+                self._route(slot, sends, row, now)
                 for slot, sends, row in self._catalogue.resolve(model, provider, self._slots)
             ]
             self._routes[model, provider] = found
         return found
+
+    def _route(self, slot: Slot, sends: str, row: ModelRow | None, now: float) -> Route:
+        target = slot.target.for_model(sends)
+        return Route(
+            slot=slot,
+            dialect=self._dialects[slot.row.wire],
+            sends=sends,
+            row=row,
+            price=self._price(slot.row.id, sends, now),
+            target=target,
+            stream_target=slot.stream_target.for_model(sends) if slot.stream_target is not None else target,
+            authority=self._authorities.get(slot.row.id),
+        )

@@ -20,7 +20,7 @@ from dominion.wire.fields import splice
 class AnthropicMessages:
     """Implements `domain.contracts.Dialect`."""
 
-    name = "anthropic_messages"
+    name = speaks = "anthropic_messages"
     stream_type = b"text/event-stream; charset=utf-8"
     carried_headers: tuple[bytes, ...] = (b"anthropic-version", b"anthropic-beta")
     default_headers: tuple[tuple[bytes, bytes], ...] = ((b"anthropic-version", b"2023-06-01"),)

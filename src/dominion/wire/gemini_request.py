@@ -26,7 +26,7 @@ from dominion.domain.messages import (
     ToolResult,
 )
 from dominion.wire.anthropic_messages_parts import ABSENT
-from dominion.wire.fields import decode, flag, number, read_object, splice, text, whole
+from dominion.wire.fields import LARGEST_CAP, decode, flag, number, read_object, splice, text, whole
 from dominion.wire.gemini_parts import Content, Response, call_ids, join, read_part
 from dominion.wire.gemini_schema import json_schema
 from dominion.wire.gemini_spelling import CHOICES, CONFIG, OUTPUT_CAP, camel, config_of, guarded, tidy
@@ -35,7 +35,6 @@ IN_ADDRESS = frozenset({"model", "stream"})
 
 _LONGEST_MODEL = 256
 _MOST_CHOICES = 8
-_LARGEST = 10**9
 _SEED = 10**18 - 1
 _READ = IN_ADDRESS | {"contents", "systemInstruction", "tools", "toolConfig", CONFIG}
 _READ_CONFIG = frozenset(
@@ -93,7 +92,7 @@ def read_peek(fields: Fields) -> Peek:
     return Peek(
         model=model,
         stream=bool(flag(fields, "stream")),
-        output_cap=whole(config, spelled.get(OUTPUT_CAP, OUTPUT_CAP), 1, _LARGEST),
+        output_cap=whole(config, spelled.get(OUTPUT_CAP, OUTPUT_CAP), 1, LARGEST_CAP),
         choices=whole(config, spelled.get(CHOICES, CHOICES), 1, _MOST_CHOICES) or 1,
     )
 

@@ -16,7 +16,7 @@ from dominion.wire import native_answer, native_request, native_stream, openai_c
 class Native:
     """`Dialect` of this gateway's own API."""
 
-    name = "native"
+    name = speaks = "native"
     stream_type = b"text/event-stream; charset=utf-8"
     carried_headers: tuple[bytes, ...] = ()
     default_headers: tuple[tuple[bytes, bytes], ...] = ()

@@ -36,7 +36,7 @@ _TURNS = msgspec.json.Decoder(Annotated[list[_Turn], msgspec.Meta(min_length=1)]
 class OpenAIChat:
     """`Dialect` for OpenAI chat completions."""
 
-    name = "openai_chat"
+    name = speaks = "openai_chat"
     stream_type = b"text/event-stream; charset=utf-8"
     carried_headers: tuple[bytes, ...] = ()
     default_headers: tuple[tuple[bytes, bytes], ...] = ()

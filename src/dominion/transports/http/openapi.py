@@ -15,6 +15,9 @@ SECURITY: dict[str, list[dict[str, list[str]]]] = {
     "open": [],
 }
 
+ASKED_IN = {"openai_responses": "input", "openai_completions": "prompt"}
+"""The field of a completion request that holds the conversation, where it is not `messages`."""
+
 
 def document(table: Iterable[Operation], doors: Mapping[str, Dialect], version: str) -> dict[str, Any]:
     """The document as plain values."""
@@ -80,7 +83,8 @@ def _described(operation: Operation) -> dict[str, Any]:
 
 
 def _completion(dialect: Dialect) -> dict[str, Any]:
-    body = {"type": "object", "required": ["messages"], "properties": {"model": {"type": "string"}}}
+    required = ASKED_IN.get(dialect.name, "messages")
+    body = {"type": "object", "required": [required], "properties": {"model": {"type": "string"}}}
     return {
         "operationId": f"complete_{dialect.name}",
         "summary": f"A completion in the dialect {dialect.name}",

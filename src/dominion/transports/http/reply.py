@@ -1,10 +1,13 @@
 """Answers on the way out: statuses, headers and bytes."""
 
+import msgspec
+
 from dominion.domain.contracts import Dialect, Receipt
 from dominion.domain.errors import DominionError, ProviderError
 from dominion.domain.usage import NANO_PER_USD
 from dominion.transports.http.errors import headers_of, status_of
 from dominion.transports.http.protocol import Cycle, Headers
+from dominion.wire.native import NATIVE
 
 JSON = (b"content-type", b"application/json")
 
@@ -22,7 +25,10 @@ class HttpReply:
         self.ended = False
 
     async def whole(self, body: bytes, receipt: Receipt) -> None:
-        """200 and the whole answer, in one write."""
+        """200 and the whole answer, in one write. Callers of the native door read its cost in the body, too."""
+        if self.door is NATIVE and receipt.cost_nano is not None:
+            told = {"provider": receipt.provider, "cost_usd": _usd(receipt.cost_nano).decode()}
+            body = body[:-1] + b"," + msgspec.json.encode(told)[1:]
         self.plain(200, body, [JSON, *_receipt_headers(receipt)])
 
     async def start(self, stream_type: bytes, receipt: Receipt) -> None:

@@ -1,0 +1,79 @@
+"""Servers on loopback in a thread of their own, one request a connection. Never hides what an answer raised."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import NamedTuple, Self
+
+
+class Asked(NamedTuple):
+    """A request as it came; header names in lower case."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+Answering = Callable[[Asked, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Listening:
+    """One listener for each function that answers; `urls` in their order, known inside the `with`."""
+
+    def __init__(self, *answering: Answering) -> None:
+        self._answering = answering
+        self._failures: list[Exception] = []
+        self._ready = threading.Event()
+        self.urls: list[str] = []
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
+        self._thread.start()
+        assert self._ready.wait(10)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join(10)
+        assert self._failures == []
+
+    async def _serve(self) -> None:
+        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        servers = [
+            await asyncio.start_server(self._connection(answer), "127.0.0.1", 0, limit=1 << 20, backlog=1024)
+            for answer in self._answering
+        ]
+        self.urls = [f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}" for server in servers]
+        self._ready.set()
+        await self._stopping.wait()
+        for server in servers:
+            server.close()
+        running = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    def _connection(self, answer: Answering) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            try:
+                await answer(await _request(reader), reader, writer)
+            except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                pass  # the gateway has hung up, or the test is over
+            except Exception as error:  # noqa: BLE001 - whatever it is, the end of the test raises it
+                self._failures.append(error)
+            finally:
+                writer.close()
+
+        return connected
+
+
+async def _request(reader: asyncio.StreamReader) -> Asked:
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    first, *lines = head[:-4].split("\r\n")
+    method, path, _ = first.split(" ")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return Asked(method, path, headers, await reader.readexactly(int(headers.get("content-length", "0"))))
