@@ -36,7 +36,7 @@ class Resolver(Protocol):
 
 
 class Routing:
-    """Model names to routes. `price` is asked with provider id, model and epoch seconds; `authorities` go by provider."""
+    """Model names to routes. `price` takes provider id, model and epoch seconds; `authorities` go by provider id."""
 
     def __init__(
         self,
