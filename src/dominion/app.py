@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import resource
 import signal
 import socket
 import sys
@@ -87,6 +88,13 @@ DOORS = {
 
 GC_THRESHOLDS = (20_000, 20, 100)
 """A request makes few cycles and many short-lived objects: looking at them 20 times a second is enough."""
+
+
+def allow_many_files() -> None:
+    """Take what the system allows: an open stream is two files, and the usual soft limit of 1,024 ends at 500."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 class SystemClock:
@@ -278,6 +286,7 @@ async def serve(settings: Settings, announce: Callable[[Ready], None], *, local_
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(sign, gateway.stop)
+    allow_many_files()
     gc.collect()
     gc.freeze()  # what lives for ever need not be looked at again
     gc.set_threshold(*GC_THRESHOLDS)

@@ -28,7 +28,7 @@ class Ceilings(msgspec.Struct, frozen=True, kw_only=True):
     `connections` is per origin; requests above it wait for `Timeouts.connect`.
     """
 
-    connections: int = 1000
+    connections: int = 10_000
     header_bytes: int = 64 * 1024
     header_count: int = 200
     interim: int = 8

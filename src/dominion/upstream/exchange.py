@@ -108,15 +108,20 @@ class HttpExchange:
         Raises NetworkFailure, ProviderTimeout, and UnexpectedResponse for a body that breaks the rules of HTTP or of
         its content-encoding.
         """
-        while True:
-            piece = self._wire() if self._inflater is None else self._inflated(self._inflater)
-            if piece:
-                return piece
-            if self.failure is not None:
-                raise self.failure
-            if self._ended:
-                return b""
-            await self.arrival()
+        try:
+            while True:
+                piece = self._wire() if self._inflater is None else self._inflated(self._inflater)
+                if piece:
+                    return piece
+                if self.failure is not None:
+                    raise self.failure
+                if self._ended:
+                    return b""
+                self._waiter = waiter = self._loop.create_future()
+                await waiter  # not through `arrival`: this runs for each event of each stream
+        except asyncio.CancelledError:
+            self.close()
+            raise
 
     async def read(self, limit: int) -> bytes:
         """The rest of the body. Raises as `chunk` does, and UnexpectedResponse when it is longer than `limit` bytes."""

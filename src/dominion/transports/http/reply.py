@@ -15,10 +15,11 @@ JSON = (b"content-type", b"application/json")
 class HttpReply:
     """One HTTP answer. Implements `domain.contracts.Reply`."""
 
-    __slots__ = ("_cycle", "door", "ended", "request_id", "started")
+    __slots__ = ("_cycle", "door", "ended", "request_id", "started", "write")
 
     def __init__(self, cycle: Cycle, door: Dialect, request_id: str) -> None:
         self._cycle = cycle
+        self.write = cycle.piece  # itself, as it runs for each event of each stream
         self.door = door
         self.request_id = request_id
         self.started = False
@@ -41,10 +42,6 @@ class HttpReply:
             *_receipt_headers(receipt),
         ]
         self._cycle.begin(200, headers)
-
-    async def write(self, chunk: bytes) -> None:
-        """More of the stream; waits while the caller reads too slowly."""
-        await self._cycle.piece(chunk)
 
     async def end(self, chunk: bytes) -> None:
         """The last of the stream."""
