@@ -1,7 +1,7 @@
 """Ledger rows, their windows and their roll-ups in the database. The statements of the tables are the constants."""
 
 from collections.abc import Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from operator import itemgetter
 
 from msgspec.structs import asdict, astuple
@@ -110,7 +110,7 @@ def _add_new(connection: Connection, rows: Sequence[UsageRow], add_rows: str) ->
     for start in range(0, len(rows), ROWS_PER_STATEMENT):
         chunk = rows[start : start + ROWS_PER_STATEMENT]
         statement = f"{insert_into} VALUES {', '.join([one_row] * len(chunk))} ON CONFLICT DO NOTHING"
-        values = tuple(value for row in chunk for value in astuple(row))
+        values = tuple(chain.from_iterable(map(astuple, chunk)))
         if connection.exec_driver_sql(statement, values).rowcount != len(chunk):
             raise _SomeKnownError
     hours: dict[Hour, HourSums] = {}
