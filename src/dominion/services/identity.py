@@ -10,7 +10,7 @@ from dominion.domain.errors import Forbidden, Unauthenticated
 from dominion.domain.people import Principal
 
 REMEMBERED = 50_000
-"""Keys kept in memory; the oldest is forgotten first."""
+"""Keys kept in memory, right ones and wrong ones; the oldest is forgotten first."""
 
 
 class _Entry(msgspec.Struct, frozen=True):
@@ -22,8 +22,9 @@ class Identity:
     """Checks keys against the people store, and remembers those that were right.
 
     A key's first use compares its keyed digest and then verifies argon2id in a worker thread, one at a time per key;
-    a wrong secret never gets as far as argon2. `changes` counts revocations and changes of users: what was learnt
-    before the last one must be learnt again.
+    a wrong secret never gets as far as argon2. What was wrong or revoked once stays so, as secrets are drawn at random,
+    and is refused without asking again. `changes` counts revocations and changes of users: what was learnt before the
+    last one must be learnt again.
     """
 
     def __init__(self, people: PeopleStore, hasher: KeyHasher) -> None:
@@ -31,6 +32,7 @@ class Identity:
         self._hasher = hasher
         self._seen: dict[str, _Entry] = {}
         self._first_uses: dict[str, asyncio.Lock] = {}
+        self._refused: dict[tuple[str, bytes], str] = {}  # to the sentence of the refusal
         self.changes = 0
         self.argon2_runs = 0
 
@@ -51,10 +53,18 @@ class Identity:
         if parts is None:
             raise Unauthenticated("This is not a key of this gateway: keys begin with dom_.")
         key_id, secret = parts
+        fingerprint = key_id, self._hasher.digest(secret)
+        if fingerprint in self._refused:
+            raise Unauthenticated(self._refused[fingerprint])
         lock = self._first_uses.setdefault(key_id, asyncio.Lock())
         try:
             async with lock:
                 return self.recognise(token) or await self._first_use(key_id, secret)
+        except Unauthenticated as error:
+            while len(self._refused) >= REMEMBERED:
+                del self._refused[next(iter(self._refused))]
+            self._refused[fingerprint] = error.message
+            raise
         finally:
             if not lock.locked():
                 self._first_uses.pop(key_id, None)
