@@ -63,8 +63,9 @@ coverage: $(DEV) $(SDK) try-local ## run the tests and report branch coverage
 promises: $(DEV) ## which promises of the specification are proved, and which are deferred
 	@$(BIN)/python -m tools.promises $(ARGS)
 
-docs: $(DEV) ## write the settings into docs/configuration.md and env.example
+docs: $(DEV) ## write docs/configuration.md and env.example from the settings, docs/translation.md from the tests
 	$(BIN)/python -m tools.settings_pages
+	$(BIN)/python -m tools.translation_table
 
 ##: Measure it
 bench: $(DEV) ## CPU per request beside nginx, and the other figures (writes bench/RESULTS.md)

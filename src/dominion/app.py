@@ -3,12 +3,13 @@
 import asyncio
 import gc
 import logging
+import random
 import resource
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from typing import Any, NamedTuple
 
@@ -17,7 +18,8 @@ import uvloop
 from dominion import __version__
 from dominion.config import Settings, local_model_slot, slots
 from dominion.credentials.keys import KeyHasher, derive
-from dominion.domain.contracts import Authority, Dialect, Exchange
+from dominion.credentials.present import PER_REQUEST
+from dominion.domain.contracts import Authority, Dialect, Exchange, Upstream
 from dominion.domain.people import Limits
 from dominion.domain.providers import Slot, Target
 from dominion.providers.catalog import Catalogue
@@ -29,23 +31,27 @@ from dominion.services.admission import Admission
 from dominion.services.bootstrap import FirstStart, admin_digest, first_start
 from dominion.services.completion import Completions, Rules
 from dominion.services.counters import Counters
+from dominion.services.counting import Counting
+from dominion.services.embedding import EMBEDDINGS, EmbeddingCatalogue, Embeddings
 from dominion.services.health import Health
 from dominion.services.identity import Identity
 from dominion.services.listing import ModelList
 from dominion.services.operations import operations
 from dominion.services.posting import Posting
-from dominion.services.routing import Routing
+from dominion.services.router import Router, RouterRules
+from dominion.services.routing import Resolver, Routing
 from dominion.stores.database import Database
 from dominion.stores.journal import FileJournal
 from dominion.stores.ledger import SqlLedger
 from dominion.stores.people import SqlPeople
 from dominion.stores.sealing import sealing_key
 from dominion.stores.settings import SqlSettings
-from dominion.transports.http.completions import CompletionDoor, RequestIds
+from dominion.transports.http.completions import Entrance, RequestIds
 from dominion.transports.http.guard import AdminGate, IpGuard, token_digest
 from dominion.transports.http.listener import Listener, bind
 from dominion.transports.http.metrics import MetricsPage
 from dominion.transports.http.openapi import document
+from dominion.transports.http.paths import COMPLETIONS, Behind, dialect_of, server
 from dominion.transports.http.routes import Routes
 from dominion.transports.http.server import HttpServer
 from dominion.upstream.bounds import Timeouts
@@ -58,7 +64,13 @@ from dominion.wire.bedrock_converse import BEDROCK_CONVERSE
 from dominion.wire.gemini import GEMINI
 from dominion.wire.native import NATIVE
 from dominion.wire.ollama_chat import OLLAMA_CHAT
-from dominion.wire.openai_chat import OPENAI_CHAT
+from dominion.wire.openai_chat import (
+    OPENAI_CHAT,
+    OPENAI_CHAT_GOOGLE,
+    OPENAI_CHAT_MISTRAL,
+    OPENAI_CHAT_OLD_CAP,
+    OPENAI_CHAT_OPENROUTER,
+)
 from dominion.wire.openai_completions import OPENAI_COMPLETIONS
 from dominion.wire.openai_responses import OPENAI_RESPONSES
 
@@ -75,16 +87,12 @@ DIALECTS: dict[str, Dialect] = {
         BEDROCK_INVOKE,
         ANTHROPIC_VERTEX,
         OLLAMA_CHAT,
+        OPENAI_CHAT_GOOGLE,
+        OPENAI_CHAT_MISTRAL,
+        OPENAI_CHAT_OLD_CAP,
+        OPENAI_CHAT_OPENROUTER,
     )
 }
-DOORS = {
-    "/v1/llm/complete": NATIVE,
-    "/v1/chat/completions": OPENAI_CHAT,
-    "/v1/responses": OPENAI_RESPONSES,
-    "/v1/completions": OPENAI_COMPLETIONS,
-    "/v1/messages": ANTHROPIC_MESSAGES,
-}
-
 
 GC_THRESHOLDS = (20_000, 20, 100)
 """A request makes few cycles and many short-lived objects: looking at them 20 times a second is enough."""
@@ -183,7 +191,13 @@ class Gateway:
             raise
         self._health = inside.health
         self._listener = Listener(inside.application, int(settings.drain_seconds))
-        return Ready(_url(self._socket), [slot.row.id for slot in world.slots], self._warnings, first, recovered)
+        return Ready(
+            _url(self._socket),
+            list(dict.fromkeys(slot.row.id for slot in world.slots)),
+            self._warnings,
+            first,
+            recovered,
+        )
 
     async def run(self) -> None:
         """Serve until `stop`, then let running requests end and close everything."""
@@ -226,11 +240,19 @@ class Gateway:
             posting=Posting(journal, ledger),
             http=http,
             slots=found,
-            authorities={},
+            authorities=self._authorities(found, http),
             catalogue=catalogue,
             prices=PriceBook(catalogue, settings.prices, exported),
             sealing=sealing_key(settings.data_dir / "sealing.key"),
         )
+
+    def _authorities(self, slots: list[Slot], http: HttpUpstream) -> dict[str, Authority]:
+        """For the slots that need one. The clouds' arithmetic takes longer to import than a start without them."""
+        if not any(slot.row.credentials == PER_REQUEST for slot in slots):
+            return {}
+        from dominion.authorities import authorities  # noqa: PLC0415
+
+        return authorities(self._settings, slots, http, self._clock)
 
     def _build(self, world: World, gate: AdminGate) -> Inside:
         """Make services and doors, and hand each the few values that it needs."""
@@ -245,38 +267,40 @@ class Gateway:
         models = ModelList(world.catalogue, world.slots, world.prices.price, clock)
         health = Health(world.slots, world.database.ping, world.http.reach, clock)
         stub = StubUpstream(first_byte=settings.first_byte_seconds, idle=settings.idle_seconds)
-        completions = Completions(
-            Routing(world.catalogue, world.slots, DIALECTS, world.prices.price, clock, world.authorities),
-            admission,
-            Upstreams(world.http, stub),
-            counters,
-            clock,
-            Rules(settings.default_max_output, settings.bytes_per_token, settings.unpriced == "allow"),
-        )
+        router = Router(RouterRules(), counters, clock, random.random, asyncio.sleep)
+        behind = _behind(world, admission, Upstreams(world.http, stub), counters, clock, settings, router)
         guard, ids = IpGuard(settings.rate_limit_ip_max, window, clock), RequestIds(clock)
-        door = CompletionDoor(
-            completions,
-            identity,
-            guard,
-            ids,
-            counters,
-            clock,
-            largest_body=settings.max_body_bytes,
-            trusted_proxies=trusted,
-        )
-        table = operations(accounts, models, health)
-        metrics = MetricsPage(counters, lambda: _gauges(world, admission, identity))
+        entrance = Entrance(identity, guard, counters, clock, settings.max_body_bytes, trusted)
+        table = operations(accounts, models, health, router)
+        metrics = MetricsPage(counters, lambda: _gauges(world, admission, identity), router.snapshot)
         rest = Routes(identity, gate, guard, ids, dialect_of, trusted).application(
-            table, models, metrics, document(table, DOORS, __version__)
+            table, models, metrics, document(table, COMPLETIONS, __version__)
         )
-        return Inside(accounts, health, HttpServer(DOORS, door, rest, ids))
+        return Inside(accounts, health, server(behind, entrance, rest, ids))
 
 
-def dialect_of(path: str) -> Dialect:
-    """The dialect whose error envelope a path answers with."""
-    if path.startswith("/v1/messages"):
-        return ANTHROPIC_MESSAGES
-    return OPENAI_CHAT if path.startswith("/v1/") and not path.startswith("/v1/llm/") else NATIVE
+def _behind(
+    world: World,
+    admission: Admission,
+    upstream: Upstream,
+    counters: Counters,
+    clock: SystemClock,
+    settings: Settings,
+    router: Router,
+) -> Behind:
+    """What answers calls. Embeddings are held by bytes, however the operator bounds prompts: input is all they are."""
+
+    def routing(catalogue: Resolver, dialects: Mapping[str, Dialect]) -> Routing:
+        return Routing(catalogue, world.slots, dialects, world.prices.price, clock, world.authorities)
+
+    rules = Rules(settings.default_max_output, settings.bytes_per_token, settings.unpriced == "allow")
+    spoken, embedding = routing(world.catalogue, DIALECTS), routing(EmbeddingCatalogue(world.catalogue), EMBEDDINGS)
+    strict = rules._replace(bytes_per_token=1)
+    return Behind(
+        Completions(spoken, admission, upstream, counters, clock, rules, router),
+        Embeddings(Completions(embedding, admission, upstream, counters, clock, strict, router), embedding),
+        Counting(routing(world.catalogue, DIALECTS), admission, upstream, counters),  # without substitutes
+    )
 
 
 async def serve(settings: Settings, announce: Callable[[Ready], None], *, local_model: bool = False) -> None:

@@ -161,6 +161,31 @@ def test_anthropic_is_asked_in_its_own_way(run: Run, port: str, server: Scripted
     assert (asked.headers["x-api-key"], asked.headers["anthropic-version"]) == ("sk-ant-verysecret", "2023-06-01")
 
 
+@pytest.mark.parametrize(
+    ("table", "path", "shown"),
+    [
+        ('gemini]\napi_key = "k"\nbase_url = "{url}"', "/v1beta/models", ("x-goog-api-key", "k")),
+        ('azure_openai]\napi_key = "k"\nendpoint = "{url}"', "/openai/models", ("api-key", "k")),
+        ('ollama]\nbase_url = "{url}"', "/api/tags", ("host", "")),
+    ],
+)
+def test_native_providers_are_asked_where_their_lists_are(
+    run: Run, port: str, folder: Path, server: Scripted, table: str, path: str, shown: tuple[str, str]
+) -> None:
+    server.answers[f"GET {path}"] = said({"models": []})
+    (folder / "dominion.toml").write_text("[providers." + table.replace("{url}", server.url))
+    provider = table.partition("]")[0]
+    assert look(run, port)[1][f"provider {provider}"]["state"] == "ok"
+    name, value = shown
+    assert value in server.asked[0].headers[name]
+
+
+def test_a_provider_that_only_a_completion_can_try_is_told_once(run: Run, port: str, folder: Path) -> None:
+    (folder / "dominion.toml").write_text('[providers.bedrock]\nregion = "eu-west-1"\n')
+    code, found = look(run, port, AWS_ACCESS_KEY_ID="AKID", AWS_SECRET_ACCESS_KEY="s")
+    assert (code, found["provider bedrock"]["state"]) == (0, "note")
+
+
 def test_the_gateway_is_asked_whether_it_knows_the_callers_key(run: Run, port: str, server: Scripted) -> None:
     environ = {"DOMINION_API_URL": server.url, "DOMINION_API_TOKEN": "dom_1_verysecret"}
     server.answers["GET /v1/llm/quota"] = said(QUOTA)

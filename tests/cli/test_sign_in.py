@@ -3,15 +3,14 @@
 import asyncio
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from dominion.cli.sign_in import Chosen, providers, sign_in_and_keep
-from dominion.domain.errors import ConfigProblem, DominionError, InvalidCredentials
+from dominion.cli.sign_in import Chosen, sign_in_and_keep
+from dominion.domain.errors import InvalidCredentials
+from dominion.services.sign_in.copilot import CopilotSettings
 from dominion.services.sign_in.device_flow import Prompt
-from dominion.services.sign_in.qwen import read_file
+from dominion.services.sign_in.qwen import QwenSettings, read_file
 from dominion.stores.token_files import TokenFile
 from tests.cli.conftest import Run
 from tests.client.scripted import Scripted, said
@@ -32,7 +31,7 @@ EXCHANGED = {
 }
 
 
-async def signed_in(at: Scene, chosen: Chosen, store: TokenFile) -> tuple[dict[str, Any], list[Prompt]]:
+async def signed_in(at: Scene, chosen: Chosen, store: TokenFile) -> tuple[str, list[Prompt]]:
     """Sign in at the emulator, without waiting."""
     shown: list[Prompt] = []
     told = await sign_in_and_keep(chosen, store, at.ask, shown.append, lambda _: asyncio.sleep(0), at.clock.now)
@@ -45,15 +44,16 @@ def store(tmp_path: Path) -> TokenFile:
     return TokenFile(tmp_path / "data" / "token")
 
 
-def copilot(at: Scene) -> Chosen:
+def copilot(at: Scene) -> CopilotSettings:
     """At the emulator."""
-    return Chosen("copilot", "Ov23", at.endpoint.url, at.endpoint.url)
+    return CopilotSettings(client_id="Ov23", web=at.endpoint.url, api=at.endpoint.url)
 
 
+@pytest.mark.promise("004-070", "004-102")
 async def test_copilots_token_is_tried_by_an_exchange_and_kept_alone_in_its_file(store: TokenFile) -> None:
     async with scene(saying((200, BEGUN), (200, {"access_token": "gho_CANARY"}), (200, EXCHANGED))) as at:
         told, shown = await signed_in(at, copilot(at), store)
-    assert told == {"base_url": "https://api.individual.githubcopilot.com"}
+    assert told == "https://api.individual.githubcopilot.com"
     assert shown[0].code == "ABCD-1234"
     assert [asked.path for asked in at.endpoint.asked] == [
         "/login/device/code",
@@ -82,6 +82,7 @@ async def test_what_was_declined_or_has_no_copilot_is_not_kept_and_the_earlier_o
     assert await store.read() == b"gho_earlier\n"
 
 
+@pytest.mark.promise("004-018", "004-073", "004-074", "004-102")
 async def test_qwens_credentials_are_kept_as_the_specification_says(store: TokenFile) -> None:
     granted = {
         "access_token": "CANARY-a",
@@ -92,8 +93,8 @@ async def test_qwens_credentials_are_kept_as_the_specification_says(store: Token
     }
     pending = (400, {"error": "authorization_pending"})
     async with scene(saying((200, BEGUN), pending, (200, granted))) as at:
-        told, _ = await signed_in(at, Chosen("qwen", url=at.endpoint.url), store)
-    assert told == {"base_url": "https://portal.qwen.ai/v1"}
+        told, _ = await signed_in(at, QwenSettings(host=at.endpoint.url), store)
+    assert told == "https://portal.qwen.ai/v1"
     kept = read_file(store.path.read_bytes())
     assert (kept.access_token, kept.refresh_token) == ("CANARY-a", "CANARY-r")
     assert kept.expires_at == at.clock.now() + 21600
@@ -102,54 +103,64 @@ async def test_qwens_credentials_are_kept_as_the_specification_says(store: Token
     assert len(poll["code_verifier"]) == 43
 
 
-def call(*words: str, **environ: str) -> Result:
-    """The group by itself, until it stands in the table of commands."""
-    return CliRunner().invoke(providers, words, env=environ)
-
-
 def test_copilot_without_a_client_id_is_told_what_to_do(run: Run, tmp_path: Path) -> None:
-    del run  # its surroundings
-    result = call("login", "copilot", DOMINION_DATA_DIR=str(tmp_path))
-    assert isinstance(result.exception, ConfigProblem)
-    assert "--client-id" in result.exception.action
+    result = run("providers", "login", "copilot", DOMINION_DATA_DIR=str(tmp_path))
+    assert result.exit_code != 0
+    assert "--client-id" in result.stderr
     assert "undocumented" in result.stderr
 
 
 def test_the_code_is_shown_on_standard_error_and_one_that_has_expired_is_told(
     run: Run, server: Scripted, tmp_path: Path
 ) -> None:
-    del run
     server.answers["POST /api/v1/oauth2/device/code"] = said({**BEGUN, "expires_in": 0})
-    result = call("login", "qwen", "--url", server.url, "--json", DOMINION_DATA_DIR=str(tmp_path))
+    result = run("providers", "login", "qwen", "--url", server.url, "--json", DOMINION_DATA_DIR=str(tmp_path))
     assert "Open https://example.test/device and enter the code ABCD-1234" in result.stderr
     assert "or open https://example.test/device?code=ABCD-1234" in result.stderr
-    assert isinstance(result.exception, InvalidCredentials)
-    assert result.stdout == ""
-    assert "CANARY" not in result.stderr
+    assert result.exit_code != 0
+    assert "CANARY" not in result.output
     assert list(tmp_path.glob("qwen*")) == []
 
 
+def test_the_address_of_the_sign_in_may_stand_in_the_settings(run: Run, server: Scripted, folder: Path) -> None:
+    server.answers["POST /login/device/code"] = said({**BEGUN, "expires_in": 0})
+    (folder / "dominion.toml").write_text(
+        f'[providers.copilot]\nclient_id = "Ov23"\nsign_in_url = "{server.url}/"\napi_url = "{server.url}/"\n'
+    )
+    assert "enter the code ABCD-1234" in run("providers", "login", "copilot").stderr
+
+
 def test_qwen_says_that_it_is_discontinued_before_it_asks_anything(run: Run, tmp_path: Path) -> None:
-    del run
-    result = call("login", "qwen", "--url", "http://elsewhere.example", DOMINION_DATA_DIR=str(tmp_path))
+    url = "http://elsewhere.example"
+    result = run("providers", "login", "qwen", "--url", url, DOMINION_DATA_DIR=str(tmp_path))
     assert "discontinued" in result.stderr
-    assert isinstance(result.exception, DominionError)
-    assert "unencrypted" in result.exception.message
+    assert "unencrypted" in result.stderr
+    assert result.exit_code != 0
 
 
 def test_logging_out_forgets_and_says_whether_there_was_anything(run: Run, tmp_path: Path) -> None:
-    del run
     file = tmp_path / "copilot_token.txt"
     file.write_text("gho_CANARY")
-    assert call("logout", "copilot", DOMINION_DATA_DIR=str(tmp_path)).stdout == "Signed out of GitHub Copilot.\n"
+    out = run("providers", "logout", "copilot", DOMINION_DATA_DIR=str(tmp_path))
+    assert out.stdout == "Signed out of GitHub Copilot.\n"
     assert not file.exists()
-    assert call("logout", "copilot", "--file", str(file)).stdout == "You were not signed in.\n"
-    result = call("logout", "qwen", "--json", DOMINION_DATA_DIR=str(tmp_path))
+    assert run("providers", "logout", "copilot", "--file", str(file)).stdout == "You were not signed in.\n"
+    result = run("providers", "logout", "qwen", "--json", DOMINION_DATA_DIR=str(tmp_path))
     assert json.loads(result.stdout) == {"provider": "qwen", "signed_out": False}
 
 
+@pytest.mark.promise("004-069", "004-072")
+@pytest.mark.parametrize(
+    ("provider", "key"), [("copilot", "copilot.token_path"), ("qwen", "qwen_oauth.credentials_path")]
+)
+def test_the_file_is_the_one_that_the_settings_name(run: Run, folder: Path, provider: str, key: str) -> None:
+    (folder / "mine").write_text("CANARY")
+    (folder / "dominion.toml").write_text(f'[providers]\n{key} = "{folder}/mine"\n')
+    assert "Signed out" in run("providers", "logout", provider).stdout
+    assert not (folder / "mine").exists()
+
+
 def test_a_provider_with_keys_has_no_sign_in(run: Run) -> None:
-    del run
-    result = call("login", "openai")
+    result = run("providers", "login", "openai")
     assert result.exit_code == 2
     assert "copilot" in result.stderr

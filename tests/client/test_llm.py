@@ -4,6 +4,7 @@ import asyncio
 import subprocess
 import sys
 import threading
+from collections.abc import AsyncIterable
 from typing import Any
 
 import pytest
@@ -80,6 +81,22 @@ async def test_an_own_provider_is_asked_by_name_even_beside_a_gateway(around: Ar
         async with LLM(url=server.url, token="dom_1_s", providers={"mine": MyProvider}, surroundings=around()) as llm:
             assert (await llm.complete(MESSAGES, provider="mine")).content.startswith("Hello")
         assert server.asked == []
+
+
+@pytest.mark.promise("004-006", "004-007", "004-008", "004-009", "004-108")
+async def test_a_provider_of_ones_own_has_a_name_and_serves_many_at_once_whole_and_in_streams(around: Around) -> None:
+    async with LLM(provider="mine", providers={"mine": MyProvider}, surroundings=around()) as llm:
+        assert MyProvider.name
+        asked = [llm.complete(MESSAGES, temperature=number / 10) for number in range(10)]
+        answers = [answer.content for answer in await asyncio.gather(*asked)]
+        assert answers == [f"Hello at {number / 10} up to None" for number in range(10)]
+        streams = [llm.stream(MESSAGES) for _ in range(10)]
+        pieces = await asyncio.gather(*(_all(stream) for stream in streams))
+        assert pieces == [["Hello at None up to None"]] * 10
+
+
+async def _all(stream: AsyncIterable[str]) -> list[str]:
+    return [piece async for piece in stream]
 
 
 @pytest.mark.promise("000-075", "000-076", "000-077", "000-078", "000-079", "000-080", "000-081")

@@ -211,7 +211,7 @@ def test_secrets_show_themselves_nowhere(tmp_path: Path) -> None:
 
 
 def test_the_table_and_the_settings_name_the_same_fields() -> None:
-    beside = {"openai_compat", "provider_tables", "provider_keys", "prices"}
+    beside = {"openai_compat", "provider_tables", "provider_keys", "aws", "prices"}
     assert {each.field for each in SETTINGS} | beside == set(Settings.__struct_fields__)
 
 

@@ -83,15 +83,29 @@ def test_keys_of_the_environment_configure_both_providers_beside_a_toml_file(tmp
 
 @pytest.mark.promise("004-063", "004-101")
 def test_an_oauth_token_is_known_by_its_prefix_and_shown_as_bearer_with_a_warning(tmp_path: Path) -> None:
-    found, warnings = scan(tmp_path, '[providers.anthropic]\napi_key = "sk-ant-oat01-x"\n')
+    found, warnings = scan(tmp_path, '[providers.anthropic]\napi_key = "sk-ant-oat01-x"\noauth = true\n')
     assert b"\r\nauthorization: Bearer sk-ant-oat01-x\r\nanthropic-beta: oauth-2025-04-20\r\n" in found[0].target.head
     assert b"x-api-key" not in found[0].target.head
     assert "OAuth token" in warnings[0]
 
 
+def test_an_oauth_token_is_not_used_unless_the_operator_says_so(tmp_path: Path) -> None:
+    found, warnings = scan(tmp_path, f'{OPENAI}[providers.anthropic]\napi_key = "sk-ant-oat01-x"\n')
+    assert ids(found) == ["openai", "stub"]
+    assert warnings == [
+        "Anthropic is skipped: its key is an OAuth token, which is used only with oauth = true (ANTHROPIC_OAUTH)."
+    ]
+    (tmp_path / "dominion.toml").unlink()
+    environ = {"ANTHROPIC_OAUTH_TOKEN": "sk-ant-oat01-x", "ANTHROPIC_API_KEY": "sk-ant-y"}
+    found, warnings = scan(tmp_path, "", environ)
+    assert b"x-api-key: sk-ant-y" in found[0].target.head
+    assert warnings == ["ANTHROPIC_OAUTH_TOKEN is not used: ANTHROPIC_OAUTH is not true."]
+
+
 @pytest.mark.promise("004-097")
 def test_the_oauth_token_of_the_environment_goes_first_but_only_without_toml_providers(tmp_path: Path) -> None:
     environ = {"ANTHROPIC_OAUTH_TOKEN": "sk-ant-oat01-x", "ANTHROPIC_API_KEY": "sk-ant-y", "OPENAI_API_KEY": "sk-z"}
+    environ["ANTHROPIC_OAUTH"] = "true"
     found, _ = scan(tmp_path, "", environ)
     assert ids(found) == ["anthropic", "openai", "stub"]
     assert b"Bearer sk-ant-oat01-x" in found[0].target.head
@@ -180,12 +194,10 @@ token_path = "/Users/you/.skynet/copilot_token.txt"
 base_url = "http://localhost:11434"
 """,
     )
-    assert ids(found) == ["openai", "stub"]
-    assert warnings == [
-        "Anthropic is skipped: it has no api_key, and ANTHROPIC_API_KEY is not set.",
-        "[providers.copilot] is skipped: this version does not support it yet.",
-        "[providers.ollama] is skipped: this version does not support it yet.",
-    ]
+    assert ids(found) == ["openai", "ollama", "stub"]
+    missing, unsigned = warnings
+    assert missing == "Anthropic is skipped: it has no api_key, and ANTHROPIC_API_KEY is not set."
+    assert unsigned.startswith("GitHub Copilot is skipped: there is no file /Users/you/.skynet/copilot_token.txt; run")
 
 
 @pytest.mark.promise("004-106")

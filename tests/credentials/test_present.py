@@ -15,7 +15,10 @@ KEY = "sk-test-0123456789"
     [
         ("bearer", b"authorization: Bearer sk-test-0123456789\r\n"),
         ("header_key", b"x-api-key: sk-test-0123456789\r\n"),
+        ("api_key", b"api-key: sk-test-0123456789\r\n"),
+        ("google_key", b"x-goog-api-key: sk-test-0123456789\r\n"),
         ("none", b""),
+        ("per_request", b""),
         (
             "anthropic_oauth",
             b"authorization: Bearer sk-test-0123456789\r\nanthropic-beta: oauth-2025-04-20\r\n",

@@ -25,6 +25,7 @@ def suite(keys: AwsKeys = KEYS, content_type: str = "") -> Signer:
     return Signer(keys, "us-east-1", "example.amazonaws.com", service="service", content_type=content_type)
 
 
+@pytest.mark.promise("004-103")
 @pytest.mark.parametrize(
     ("signer", "path", "body", "names", "signature"),
     [

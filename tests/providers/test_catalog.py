@@ -13,6 +13,7 @@ from dominion.domain.providers import ModelRow, Origin, ProviderRow, Slot, Targe
 from dominion.providers import catalog
 from dominion.providers.address import address
 from dominion.providers.catalog import Catalogue
+from dominion.providers.catalog_files import read_other_apis
 
 CATALOGUE = Catalogue.load()
 DATA = Path(catalog.__file__).parent
@@ -143,6 +144,8 @@ def test_where_no_real_provider_is_configured_the_stub_answers_for_known_models(
         ("gpt-4o", "auto", "set OPENAI_API_KEY, or api_key under [providers.openai] in dominion.toml"),
         ("openai/gpt-4o", "auto", "set OPENAI_API_KEY"),
         ("gpt-4o", "openai", "set OPENAI_API_KEY"),
+        ("amazon.nova-lite-v1:0", "auto", "add [providers.bedrock] to dominion.toml"),
+        ("vertex/x", "auto", "add [providers.vertex] to dominion.toml"),
         ("deepseek/deepseek-chat", "auto", 'add [[providers.openai_compat]] with id = "deepseek"'),
     ],
 )
@@ -245,7 +248,18 @@ def test_every_address_of_the_catalogue_can_be_dialled() -> None:
         if row.base_url:
             origin, _ = address(row.base_url, row.chat_path)
             assert origin.scheme == ("http" if row.local else "https")
-    assert {row.id for row in CATALOGUE.providers.values() if not row.base_url} == {"stub", "lepton"}
+    assert {row.id for row in CATALOGUE.providers.values() if not row.base_url} == {"stub", "lepton", "azure_openai"}
+
+
+def test_another_api_of_a_provider_stands_beside_it_and_says_which_models_are_its_own() -> None:
+    tables = tomllib.loads((DATA / "catalog.toml").read_text())["other_api"]
+    assert all(table.keys() <= set(ProviderRow.__struct_fields__) for table in tables)
+    for row in read_other_apis():
+        first = CATALOGUE.providers[row.id]
+        assert row.wire != first.wire
+        assert row.model_prefixes
+        assert row.prices_as == first.prices_as
+        assert address(row.base_url, row.chat_path)[0].scheme == "https"
 
 
 def test_every_deprecated_model_names_a_living_one_that_is_listed() -> None:
@@ -261,7 +275,7 @@ def test_all_compatible_providers_of_the_document_are_there_with_default_and_fre
     compatible = {
         row.id: (row.documented_model or row.default_model, row.free_tier)
         for row in CATALOGUE.providers.values()
-        if row.id not in ("stub", "openai", "anthropic")
+        if row.id != "stub" and not row.own_table
     }
     expected = dict(line.split(" ", 1) for line in DOCUMENTED.strip().splitlines())
     assert compatible.keys() == expected.keys()

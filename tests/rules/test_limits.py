@@ -71,6 +71,13 @@ def test_the_spend_cap_lowers_the_output_cap_and_then_refuses_in_dollars() -> No
     assert caught.value.resets_at == "2026-02-01T00:00:00Z"
 
 
+def test_a_request_without_output_is_refused_when_its_prompt_alone_is_too_dear() -> None:
+    embedding = Ask(input_bound=100, output_cap=0, choices=1, price=Price(input=1_000_000, output=0))
+    with pytest.raises(QuotaExceeded, match="Monthly spend cap exceeded"):
+        verdict(standing(Limits(monthly_spend_nano=99_999)), embedding)
+    assert verdict(standing(Limits(monthly_spend_nano=100_000)), embedding).nano == 100_000
+
+
 def test_a_free_model_runs_when_the_money_is_gone() -> None:
     one = standing(Limits(monthly_spend_nano=0))
     free = Ask(input_bound=100, output_cap=50, choices=1, price=Price(input=0, output=0))

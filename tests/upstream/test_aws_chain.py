@@ -40,6 +40,7 @@ def pair(name: str) -> str:
     return f"[{name}]\naws_access_key_id = AKIA{name}\naws_secret_access_key = CANARY-{name}\n"
 
 
+@pytest.mark.promise("004-079", "004-080")
 async def test_the_environment_comes_first_then_the_profile_and_both_are_read_anew(home: Path) -> None:
     write(home, pair("default") + pair("work"))
     assert await AwsChain(ENVIRON, home).keys() == (AwsKeys("AKIAENV", "CANARY-env"), None)

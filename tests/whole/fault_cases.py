@@ -34,41 +34,6 @@ UNMEASURED = ("wrong_usage", "no_usage")
 KEY = "k-0123456789"
 
 
-def _known(reason: str, faults: str, *kinds: str) -> dict[str, str]:
-    roads = ("relayed", "translated")
-    return {f"{fault}-{kind}-{road}": reason for fault in faults.split() for kind in kinds for road in roads}
-
-
-KNOWN = {
-    **_known(
-        "a whole answer is read after its slot was chosen: completion.py, _whole",
-        "ends-early html html-disguised empty invalid-json crossed error-at-first error-in-the-middle",
-        "whole-2",
-    ),
-    **_known(
-        "a stream begins with its first chunk, whatever is in it: completion.py, _open and _stream",
-        "huge-unannounced html-disguised error-at-first",
-        "stream-1",
-        "stream-2",
-    ),
-    **_known(
-        "of the hints only whole seconds are read: completion.py, _provider_error",
-        "429-date 429-ms 429-google",
-        "whole-1",
-        "stream-1",
-    ),
-    **_known(
-        "a slot is asked once: completion.py, _first_answer",
-        "once-503 once-429 once-closed",
-        "whole-1",
-        "stream-1",
-    ),
-}
-"""Cases that fail today, and why."""
-
-GROWS = pytest.mark.xfail(strict=True, reason="up to 64 MiB of a whole answer are held: completion.py, LARGEST_ANSWER")
-
-
 class Case(NamedTuple):
     """One fault of a provider of `dialect`, met at one door. `slots` 2: another slot would answer well."""
 
@@ -128,20 +93,9 @@ def cases(dialect: str, faults: Iterable[str], doors: Iterable[str]) -> list[Cas
     ]
 
 
-def by_case(every: list[Case], known: dict[str, str]) -> pytest.MarkDecorator:
-    """A test for each case. `known` maps names of cases to why they fail today."""
-    assert set(known) <= {case.name for case in every}
-    return pytest.mark.parametrize(
-        "case",
-        [
-            pytest.param(
-                case,
-                id=case.name,
-                marks=[pytest.mark.xfail(strict=True, reason=known[case.name])] if case.name in known else [],
-            )
-            for case in every
-        ],
-    )
+def by_case(every: list[Case]) -> pytest.MarkDecorator:
+    """A test for each case."""
+    return pytest.mark.parametrize("case", [pytest.param(case, id=case.name) for case in every])
 
 
 def slot(name: str, base_url: str, *models: str) -> str:

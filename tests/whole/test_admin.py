@@ -1,5 +1,6 @@
 """The operator's routes of document 001 on the running program: their exact exchanges, and what they refuse."""
 
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -207,7 +208,7 @@ def test_every_admin_route_is_closed_to_strangers_and_to_callers(program: Progra
         for method, each in item.items()
         if path.startswith("/admin/") or each["security"] == [{"admin": []}]
     ]
-    assert len(routes) == 10
+    assert len(routes) == 11
     for method, path in routes:
         program.admin("GET", "/admin/users?limit=1")  # a right token ends the slowing down
         answer = program.ask(method.upper(), path.replace("{id}", "x"), token=key)
@@ -315,7 +316,9 @@ def test_metrics_count_what_was_done_and_name_nobody(program: Program) -> None:
         "dominion_tokens_total{kind=input,provider=stub}": tokens_in,
         "dominion_tokens_total{kind=output,provider=stub}": 21,
         "dominion_cost_nano_usd_total{provider=stub}": 1000 * tokens_in + 2000 * 21,
-        "dominion_attempts_failed_total{code=provider_rate_limited,provider=stub}": 1,
+        "dominion_attempts_failed_total{code=provider_rate_limited,provider=stub}": 4,  # asked again three times
+        "dominion_attempts_failed_seconds_count{provider=stub}": 4,
+        "dominion_attempts_answered_seconds_count{provider=stub}": 3,
         "dominion_refused_total{code=provider_rate_limited}": 1,
         "dominion_refused_total{code=model_not_found}": 1,
         "dominion_request_seconds_count{}": 4,
@@ -348,7 +351,7 @@ def test_the_openapi_document_describes_every_route_and_refers_to_nothing_that_i
         assert each["responses"].keys() & {"200", "201"}
         assert {name for need in each["security"] for name in need} <= schemes
         declared = {one["name"] for one in each.get("parameters", []) if one["in"] == "path" and one["required"]}
-        assert declared == {piece[1:-1] for piece in path.split("/") if piece.startswith("{")}
+        assert declared == set(re.findall(r"{(\w+)}", path))
         if {"admin": []} not in each["security"]:  # wrong admin tokens are slow, and another test's matter
             served = program.ask(method.upper(), path, b"" if method == "post" else None)
             assert served.status == (401 if each["security"] else 200), path

@@ -1,4 +1,4 @@
-"""Bad input at each completion door: a clear error in the door's dialect, in bounded time, and no hold stays behind."""
+"""Bad input at each door of calls but Gemini's: a clear error in its dialect, in bounded time, and no hold is left."""
 
 import json
 import socket
@@ -9,12 +9,30 @@ import pytest
 
 from tests.whole.program import Answer, Program
 
-DOORS = ("/v1/llm/complete", "/v1/chat/completions", "/v1/messages")
+SPOKEN = {
+    "/v1/responses": (b"input", b"max_output_tokens"),
+    "/v1/completions": (b"prompt", b"max_tokens"),
+    "/v1/embeddings": (b"input", b"dimensions"),
+}
+"""Doors whose requests have no messages: the field instead of them, and that instead of max_tokens."""
+DOORS = ("/v1/llm/complete", "/v1/chat/completions", "/v1/messages", "/v1/messages/count_tokens", *SPOKEN)
 
 
 def good(**changes: Any) -> dict[str, Any]:
     body = {"model": "stub/echo", "messages": [{"role": "user", "content": "Hello!"}], "max_tokens": 20} | changes
     return {name: value for name, value in body.items() if value is not ...}
+
+
+def spoken(door: str, body: Any) -> bytes:
+    """A body of chat in the words of a door."""
+    written: bytes = body if isinstance(body, bytes) else json.dumps(body).encode()
+    if door not in SPOKEN:
+        return written
+    said, cap = SPOKEN[door]
+    written = written.replace(b'[{"role": "user", "content": "Hello!"}]', b'"Hello!"').replace(
+        b'"messages"', b'"%b"' % said
+    )
+    return written.replace(b"max_tokens", cap).replace(b"max\\u005ftokens", cap.replace(b"_", b"\\u005f"))
 
 
 def deep(levels: int) -> bytes:
@@ -73,18 +91,27 @@ LENIENT = {
     # fields that a door relays without reading: the provider's business (the stub does not mind)
     ("/v1/messages", "temperature of the wrong type"),
     ("/v1/chat/completions", "a role nobody knows"),
+    ("/v1/embeddings", "1e999"),
+    ("/v1/embeddings", "temperature of the wrong type"),
+    ("/v1/embeddings", "stream of the wrong type"),
+    # a text, or texts, are what these doors ask for
+    ("/v1/responses", "messages of the wrong type"),
+    ("/v1/completions", "messages of the wrong type"),
+    ("/v1/completions", "a message of the wrong type"),
+    ("/v1/embeddings", "messages of the wrong type"),
+    ("/v1/embeddings", "a message of the wrong type"),
 }
 
 
 def check_shape(door: str, answer: Answer) -> dict[str, Any]:
     """The error in the door's own envelope, with code, sentence, action and request id."""
     body = answer.json
-    if door == "/v1/messages":
+    if door.startswith("/v1/messages"):
         assert body["type"] == "error"
         error = body["error"]
         assert {"type", "message", "action", "code"} <= set(error), body
         assert body["request_id"]
-    elif door == "/v1/chat/completions":
+    elif door != "/v1/llm/complete":
         error = body["error"]
         assert {"type", "message", "code", "param", "action", "request_id"} <= set(error), body
     else:
@@ -107,7 +134,7 @@ def test_bad_bodies_get_a_clear_error_and_leave_no_hold(
     program: Program, somebody: tuple[str, str], door: str, case: str
 ) -> None:
     began = time.monotonic()
-    answer = program.ask("POST", door, BAD[case], token=somebody[1])
+    answer = program.ask("POST", door, spoken(door, BAD[case]), token=somebody[1])
     assert time.monotonic() - began < 2
     if (door, case) not in LENIENT:
         assert 400 <= answer.status < 500, (answer.status, answer.body[:300])
@@ -121,7 +148,7 @@ def test_unknown_models_and_providers_are_named_with_a_way_out(
     program: Program, somebody: tuple[str, str], door: str
 ) -> None:
     for model in ("no-such-model", "stub/no-such", "nobody/gpt-4o"):
-        answer = program.ask("POST", door, good(model=model), token=somebody[1])
+        answer = program.ask("POST", door, spoken(door, good(model=model)), token=somebody[1])
         assert answer.status in (400, 404), (model, answer.status, answer.body)
         assert check_shape(door, answer)["action"]
 
@@ -130,19 +157,19 @@ def test_unknown_models_and_providers_are_named_with_a_way_out(
 def test_keys_that_are_missing_wrong_revoked_or_suspended(program: Program, door: str) -> None:
     user_id, key = program.user()
     for token, status in ((None, 401), ("dom_abc_def", 401), ("sk-1", 401), (key, 200)):
-        answer = program.ask("POST", door, good(), token=token)
+        answer = program.ask("POST", door, spoken(door, good()), token=token)
         assert answer.status == status, answer.body
         if status == 401:
             check_shape(door, answer)
             assert not token or token not in answer.body.decode()
     program.admin("POST", f"/admin/users/{user_id}/suspend")
-    assert check_shape(door, program.ask("POST", door, good(), token=key))
-    assert program.ask("POST", door, good(), token=key).status == 403
+    assert check_shape(door, program.ask("POST", door, spoken(door, good()), token=key))
+    assert program.ask("POST", door, spoken(door, good()), token=key).status == 403
     program.admin("POST", f"/admin/users/{user_id}/activate")
-    assert program.ask("POST", door, good(), token=key).status == 200
+    assert program.ask("POST", door, spoken(door, good()), token=key).status == 200
     (key_id,) = [one["id"] for one in program.admin("GET", f"/admin/keys?user_id={user_id}")["keys"]]
     program.admin("DELETE", f"/admin/keys/{key_id}")
-    answer = program.ask("POST", door, good(), token=key)
+    answer = program.ask("POST", door, spoken(door, good()), token=key)
     assert answer.status == 401
     check_shape(door, answer)
 
@@ -155,7 +182,7 @@ def test_wrong_methods_content_types_encodings_and_two_keys(
         answer = program.ask(method, door, token=somebody[1])
         assert (answer.status, answer.headers["allow"]) == (405, "POST")
         check_shape(door, answer)
-    body = json.dumps(good()).encode()
+    body = spoken(door, good())
     for headers in ({"content_type": "text/plain"}, {"content_encoding": "gzip"}):
         answer = program.ask("POST", door, body, token=somebody[1], **headers)
         assert answer.status == 415

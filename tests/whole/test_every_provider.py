@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -15,11 +15,6 @@ from tests.whole.heard import ANTHROPIC, OPENAI, Heard, heard
 from tests.whole.program import Answer, Program
 
 ROWS = {row.id: row for row in read_providers()}
-NO_QUIRKS = "the catalogue has no quirks, and the request is patched without them: wire/openai_chat.py, patch"
-NO_WORD = "the catalogue has no quirks: wire/openai_chat_request_writing.py, _write_tool_choice"
-NO_SIGNATURE = "extra_content of a tool call is not read: wire/openai_chat_shapes.py, Call and write_call"
-NO_RETRY_INFO = "RetryInfo in the body is not read: wire/openai_chat_errors.py, _retry_after"
-TAKEN_FOR_OVERFLOW = "a 429 about tokens per minute is taken for an overflow: wire/openai_chat_errors.py, _OVERFLOW"
 LEPTON = "/api"
 """Where operators of Lepton's dedicated endpoints may have theirs: the catalogue knows no address."""
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -108,22 +103,22 @@ def service(house: House, vendor: Vendor) -> Iterator[Service]:
     found.state = "well"
 
 
-def everywhere(**known: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Every vendor at every door. `known` maps "vendor_door" to why that fails today."""
-    cases = []
-    for vendor, (door, name) in itertools.product(VENDORS, DOORS.items()):
-        reason = known.get(f"{vendor.id}_{name}", "")
-        marks = [pytest.mark.xfail(strict=True, reason=reason)] if reason else []
-        cases.append(pytest.param(vendor, door, id=f"{vendor.id}-{name}", marks=marks))
-    return pytest.mark.parametrize(("vendor", "door"), cases)
+EVERYWHERE = pytest.mark.parametrize(
+    ("vendor", "door"),
+    [
+        pytest.param(vendor, door, id=f"{vendor.id}-{name}")
+        for vendor, (door, name) in itertools.product(VENDORS, DOORS.items())
+    ],
+)
+"""Every vendor at every door."""
 
 
 def test_there_is_an_emulator_for_every_compatible_row() -> None:
-    compatible = {row.id for row in ROWS.values() if row.wire == "openai_chat"} - {"stub", "openai"}
+    compatible = {row.id for row in ROWS.values() if not row.own_table} - {"stub"}
     assert compatible == {vendor.id for vendor in VENDORS} - {"made-up"}
 
 
-@everywhere(mistral_openai=NO_QUIRKS, chutes_openai=NO_QUIRKS)
+@EVERYWHERE
 def test_a_text_is_answered_and_metered(house: House, vendor: Vendor, door: str) -> None:
     answer = house.ask(vendor, door, "text")
     assert heard(door, answer, stream=False) == Heard(200, TEXT, "", ended=True), answer.body
@@ -132,7 +127,7 @@ def test_a_text_is_answered_and_metered(house: House, vendor: Vendor, door: str)
     assert (row["requests"], row["input_tokens"], row["output_tokens"]) == (1, INPUT_TOKENS, OUTPUT_TOKENS)
 
 
-@everywhere(mistral_openai=NO_QUIRKS, chutes_openai=NO_QUIRKS)
+@EVERYWHERE
 def test_a_stream_is_answered_and_metered(house: House, vendor: Vendor, door: str) -> None:
     answer = house.ask(vendor, door, "stream", stream=True)
     ended = vendor.done or door == ANTHROPIC
@@ -141,7 +136,7 @@ def test_a_stream_is_answered_and_metered(house: House, vendor: Vendor, door: st
     assert (row["requests"], row["input_tokens"], row["output_tokens"]) == (1, INPUT_TOKENS, OUTPUT_TOKENS)
 
 
-@everywhere(mistral_openai=NO_QUIRKS, mistral_anthropic=NO_WORD, chutes_openai=NO_QUIRKS, gemini_anthropic=NO_SIGNATURE)
+@EVERYWHERE
 def test_a_tool_is_forced_and_its_result_taken(house: House, vendor: Vendor, door: str) -> None:
     answer = house.ask(vendor, door, "tools", **tools(door))
     if not vendor.forced:
@@ -156,7 +151,7 @@ def test_a_tool_is_forced_and_its_result_taken(house: House, vendor: Vendor, doo
     assert heard(door, again, stream=False) == Heard(200, TEXT, "", ended=True), again.body
 
 
-@everywhere()
+@EVERYWHERE
 def test_a_revoked_key_is_the_operators_to_mend(house: House, service: Service, vendor: Vendor, door: str) -> None:
     service.state = "revoked"
     answer = house.ask(vendor, door, "revoked")
@@ -166,12 +161,7 @@ def test_a_revoked_key_is_the_operators_to_mend(house: House, service: Service, 
     assert house.row(vendor, door, "revoked")["failed"] == 1
 
 
-@everywhere(
-    cerebras_openai=TAKEN_FOR_OVERFLOW,
-    cerebras_anthropic=TAKEN_FOR_OVERFLOW,
-    gemini_openai=NO_RETRY_INFO,
-    gemini_anthropic=NO_RETRY_INFO,
-)
+@EVERYWHERE
 def test_a_rate_limit_is_told_with_the_time_to_wait(house: House, service: Service, vendor: Vendor, door: str) -> None:
     service.state = "limited"
     answer = house.ask(vendor, door, "limited")

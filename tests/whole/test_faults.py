@@ -9,9 +9,7 @@ import pytest
 from tests.emulators.fault_server import FaultServer
 from tests.emulators.faults import FAULTS
 from tests.whole.fault_cases import (
-    GROWS,
     GROWTH,
-    KNOWN,
     Case,
     Run,
     by_case,
@@ -27,11 +25,6 @@ from tests.whole.heard import ANTHROPIC, OPENAI
 
 CASES = cases("openai_chat", FAULTS, (OPENAI, ANTHROPIC))
 
-UNSEEN = dict.fromkeys(
-    ["error-at-first-whole-1-relayed"],
-    "an error that came as a whole answer is relayed as a success: completion.py, _whole ignores seen.failed",
-)
-
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
@@ -43,12 +36,13 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         return run_all(tmp_path_factory.mktemp("faults"), "".join(tables), models)
 
 
-@by_case(CASES, KNOWN | UNSEEN)
+@pytest.mark.promise("004-012")
+@by_case(CASES)
 def test_the_caller_gets_the_right_answer_or_a_clear_error(run: Run, case: Case) -> None:
     check_answer(case, run.outcomes[case.name])
 
 
-@by_case(CASES, {})
+@by_case(CASES)
 def test_a_fault_leaves_one_row_in_bounded_time(run: Run, case: Case) -> None:
     check_row(case, run.outcomes[case.name])
 
@@ -62,6 +56,5 @@ def test_no_hold_is_left(run: Run) -> None:
     check_no_hold(run)
 
 
-@GROWS
 def test_the_program_does_not_grow(run: Run) -> None:
     assert run.grown < GROWTH

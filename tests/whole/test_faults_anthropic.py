@@ -5,10 +5,8 @@ import pytest
 from tests.emulators.fault_server import FaultServer
 from tests.emulators.faults import FAULTS
 from tests.whole.fault_cases import (
-    GROWS,
     GROWTH,
     KEY,
-    KNOWN,
     Case,
     Run,
     by_case,
@@ -36,12 +34,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         return run_all(tmp_path_factory.mktemp("faults"), toml, models, **environment)
 
 
-@by_case(CASES, KNOWN)
+@by_case(CASES)
 def test_the_caller_gets_the_right_answer_or_a_clear_error(run: Run, case: Case) -> None:
     check_answer(case, run.outcomes[case.name])
 
 
-@by_case(ONE_SLOT, {})
+@by_case(ONE_SLOT)
 def test_a_fault_leaves_one_row_in_bounded_time(run: Run, case: Case) -> None:
     check_row(case, run.outcomes[case.name])
 
@@ -59,6 +57,5 @@ def test_no_hold_is_left(run: Run) -> None:
     check_no_hold(run)
 
 
-@GROWS
 def test_the_program_does_not_grow(run: Run) -> None:
     assert run.grown < GROWTH

@@ -48,7 +48,7 @@ def talk(program: Program, provider: Scripted, key: str) -> None:
         for door in DOORS:
             asked = {"model": "gpt-4o", "messages": turns[1:], "max_tokens": 50, "stream": True}
             answer = program.ask("POST", door, asked, token=key)
-            assert answer.status == 200
+            assert answer.status in (200, 502)  # what breaks in the first packet was never begun
             assert ANSWER in answer.body.decode() or b"provider_unexpected_response" in answer.body
     provider.answers[CHAT] = said(ANSWER)  # not the dialect
     assert program.chat(key, "gpt-4o", PROMPT).status == 502

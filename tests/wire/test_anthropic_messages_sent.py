@@ -188,6 +188,9 @@ def test_sampling_stays_inside_what_the_model_takes() -> None:
     ("model", "reasoning", "thinking", "effort", "lost"),
     [
         ("claude-3-5-haiku-20241022", Reasoning(effort="high"), None, None, ("reasoning",)),
+        ("anthropic.claude-v2", Reasoning(effort="high"), None, None, ("reasoning",)),
+        ("anthropic.claude-v2:1", Reasoning(effort="high"), None, None, ("reasoning",)),
+        ("anthropic.claude-instant-v1", Reasoning(effort="high"), None, None, ("reasoning",)),
         ("claude-3-7-sonnet-20250219", Reasoning(budget=2000), {"type": "enabled", "budget_tokens": 2000}, None, ()),
         ("claude-sonnet-4-20250514", Reasoning(effort="high"), {"type": "enabled", "budget_tokens": 6400}, None, ()),
         ("claude-haiku-4-5", Reasoning(effort="minimal"), {"type": "enabled", "budget_tokens": 1024}, None, ()),

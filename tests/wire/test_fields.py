@@ -157,6 +157,14 @@ def test_names_that_a_careless_server_takes_for_a_cap_are_refused(name: str) -> 
         refuse_lookalikes(fields, frozenset({"max_tokens"}), frozenset({"max_tokens"}))
 
 
+def test_names_with_humps_are_guarded_too() -> None:
+    known = frozenset({"maxOutputTokens"})
+    for name in ("maxoutputtokens", "MaxOutputTokens", "MAXOUTPUTTOKENS"):
+        with pytest.raises(InvalidRequest, match="must be written 'maxOutputTokens'"):
+            refuse_lookalikes(read_fields(json.dumps({"maxOutputTokens": 5, name: 9}).encode()), known, known)
+    refuse_lookalikes(read_fields(b'{"maxOutputTokens":5,"other":1}'), known, known)
+
+
 def test_other_unknown_names_pass() -> None:
     refuse_lookalikes(read_fields(b'{"Other":1}'), frozenset({"a"}), frozenset({"a"}))
 

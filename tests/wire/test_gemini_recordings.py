@@ -5,14 +5,12 @@ import random
 import re
 from typing import Any
 
-import genai_prices
 import msgspec
 import pytest
 
 from dominion.domain.contracts import Fields
 from dominion.domain.errors import InvalidRequest, ModelNotAvailable, ProviderRateLimited, ProviderRefused
-from dominion.domain.messages import Event, Finished, Metered, Started, Text, TextDelta, ToolCallDelta
-from dominion.domain.usage import Usage
+from dominion.domain.messages import Event, Metered, Text, TextDelta, ToolCallDelta
 from dominion.wire.fields import read_fields
 from dominion.wire.gemini import GEMINI as DIALECT
 from dominion.wire.gemini_count import read_count_answer, read_count_request
@@ -61,10 +59,6 @@ def cuts(one: Recording, body: bytes) -> list[int]:
     return random.Random(one.id).sample(range(len(body)), min(len(body) - 1, 40))
 
 
-def usage_of(read: list[Event]) -> Usage | None:
-    return next((event.usage for event in reversed(read) if isinstance(event, Metered)), None)
-
-
 def gathered(read: list[Event]) -> list[Event]:
     """Events as a writer gives them back: calls whole, counts apart."""
     whole: list[Event] = []
@@ -81,16 +75,6 @@ def request_fields(one: Recording, body: dict[str, Any]) -> Fields:
     found = re.search(r"models/([^:]+):(\w+)", one.path)
     assert found is not None
     return fields_of(body, model=found[1], stream=found[2] == STREAMED)
-
-
-def test_every_recorded_stream_reads_the_same_whole_in_pieces_and_byte_by_byte() -> None:
-    for one in recorded(STREAMED):
-        body = stream_of(one)
-        read = events([body])
-        assert read == events(pieces(body, cuts(one, body))), one.id
-        assert read == events([bytes([byte]) for byte in body]), one.id
-        assert isinstance(read[0], Started), one.id
-        assert sum(isinstance(event, Finished) for event in read) == 1, one.id
 
 
 def test_every_recorded_stream_tells_the_provider_s_text_and_calls() -> None:
@@ -110,28 +94,6 @@ def test_every_recorded_stream_tells_the_provider_s_text_and_calls() -> None:
         assert all(isinstance(json.loads(call.arguments), dict) for call in calls), one.id
 
 
-def test_every_recorded_stream_is_relayed_to_the_byte_and_metered_alike() -> None:
-    for one in recorded(STREAMED):
-        body = stream_of(one)
-        read = events([body])
-        for chunks in ([body], pieces(body, cuts(one, body))):
-            tap = DIALECT.tap(hide_usage=True)
-            assert [tap.feed(chunk) for chunk in chunks] == chunks, one.id
-            assert tap.end() == b"", one.id
-            assert tap.seen.usage == usage_of(read), one.id
-            assert tap.seen.done, one.id
-            assert [tap.seen.finish] == [event.reason for event in read if isinstance(event, Finished)], one.id
-
-
-def test_every_recorded_stream_survives_writing_and_reading() -> None:
-    for one in recorded(STREAMED):
-        read = events([stream_of(one)])
-        writer = DIALECT.writer(now=7, asks_usage=True)
-        again = events([b"".join(map(writer.write, read)) + writer.end()])
-        assert gathered(again) == gathered(read), one.id
-        assert usage_of(again) == usage_of(read), one.id
-
-
 def test_every_recorded_stream_becomes_an_array() -> None:
     for one in recorded(STREAMED):
         body, writer = stream_of(one), ArrayWriter()
@@ -139,45 +101,13 @@ def test_every_recorded_stream_becomes_an_array() -> None:
         assert json.loads(out) == chunks_of(one), one.id
 
 
-def test_every_recorded_answer_survives_reading_writing_and_reading() -> None:
+def test_every_recorded_answer_tells_the_provider_s_text() -> None:
     for one in recorded(WHOLE):
         answer = DIALECT.read_answer(one.body)
-        assert DIALECT.read_answer(DIALECT.write_answer(answer, now=7)) == answer, one.id
-        seen = DIALECT.read_seen(one.body)
-        assert (seen.usage, seen.finish, seen.model) == (answer.usage, answer.finish, answer.model), one.id
+        assert DIALECT.read_seen(one.body).finish == answer.finish, one.id
         told = json.loads(one.body).get("candidates", [{}])[0].get("content", {}).get("parts", ())
         plain = "".join(part.get("text", "") for part in told if not part.get("thought"))
         assert "".join(part.text for part in answer.parts if isinstance(part, Text)) == plain, one.id
-
-
-def their_usage(told: dict[str, Any]) -> Usage:
-    """By genai-prices, which stumbles over enums as numbers and over model names with their path."""
-    counts = told["usageMetadata"]
-    if any(isinstance(detail["modality"], int) for detail in counts.get("promptTokensDetails", ())):
-        counts = {name: count for name, count in counts.items() if not name.endswith("TokensDetails")}
-    plain = {"usageMetadata": counts, "modelVersion": told.get("modelVersion", "gemini-2.5-pro").rpartition("/")[2]}
-    theirs = genai_prices.extract_usage(plain, provider_id="google").usage
-    return Usage(
-        input_tokens=int(theirs.input_tokens or 0),
-        output_tokens=int(theirs.output_tokens or 0),
-        cache_read_tokens=int(theirs.cache_read_tokens or 0),
-        reasoning_tokens=int(theirs.output_reasoning_tokens or 0),
-    )
-
-
-def test_every_recorded_answer_is_metered_as_the_independent_meter_does() -> None:
-    """All but a blocked prompt, which tells no counts."""
-    unmetered = 0
-    for one in recorded(WHOLE):
-        ours = DIALECT.read_answer(one.body).usage
-        if ours is None:
-            assert b"promptTokenCount" not in one.body, one.id
-            unmetered += 1
-        else:
-            assert ours == their_usage(json.loads(one.body)), one.id
-    assert unmetered == 1
-    for one in recorded(STREAMED):
-        assert usage_of(events([stream_of(one)])) == their_usage(chunks_of(one)[-1]), one.id
 
 
 def test_every_recorded_request_is_patched_in_its_cap_only() -> None:

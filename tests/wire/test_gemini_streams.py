@@ -131,7 +131,8 @@ def test_a_frame_without_its_end_counts() -> None:
 
 def test_an_image_larger_than_a_megabyte_passes() -> None:
     blob = {"inlineData": {"mimeType": "image/png", "data": "a" * (2 << 20)}}
-    assert read(frame(blob, finish="STOP")) == [STARTED, Finished("stop")]
+    shown = f"![image](data:image/png;base64,{'a' * (2 << 20)})"
+    assert read(frame(blob, finish="STOP")) == [STARTED, TextDelta(0, shown), Finished("stop")]
 
 
 # --- writing

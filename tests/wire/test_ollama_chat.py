@@ -206,30 +206,6 @@ def test_errors_are_sorted(status: int, body: bytes, kind: type[e.ProviderError]
 
 
 @needs_recordings
-def test_every_recording_is_read_relayed_metered_and_written_again() -> None:
-    found = recordings("/api/chat", provider="ollama")
-    assert len(found) == 6
-    for recording in found:
-        told = [json.loads(each) for each in recording.body.splitlines()]
-        text = "".join(each["message"]["content"] for each in told)
-        counted = Usage(told[-1].get("prompt_eval_count", 0), told[-1]["eval_count"])
-        if recording.kind == "json":
-            answer = DIALECT.read_answer(recording.body)
-            assert (answer.parts, answer.usage, answer.finish) == ((Text(text),), counted, "stop"), recording.id
-            assert DIALECT.read_answer(DIALECT.write_answer(answer, now=0)) == answer
-            continue
-        whole = events(recording.body)
-        assert whole == events(*pieces(recording.body, list(range(1, len(recording.body))))), recording.id
-        assert "".join(event.text for event in whole if isinstance(event, TextDelta)) == text
-        assert whole[-2:] == [Finished("stop"), Metered(counted)]
-        tap = DIALECT.tap(hide_usage=True)
-        assert tap.feed(recording.body) + tap.end() == recording.body
-        assert (tap.seen.usage, tap.seen.done, tap.seen.model) == (counted, True, "llama3")
-        writer = DIALECT.writer(now=0, asks_usage=True)
-        assert events(b"".join(map(writer.write, whole)) + writer.end()) == whole
-
-
-@needs_recordings
 def test_every_recorded_request_is_read_and_written_again() -> None:
     for recording in recordings("/api/chat", provider="ollama"):
         request = DIALECT.read_request(read_fields(json.dumps(recording.request).encode()))

@@ -50,6 +50,13 @@ def read(status: int, body: object) -> e.ProviderError:
         (400, [{"error": {"code": 400, "message": "API key not valid.", "status": "X"}}], e.InvalidCredentials),
         (400, [{"error": {"code": 400, "message": "The input token count (9) exceeds"}}], e.ContextOverflow),
         (429, [{"error": {"code": 429, "message": "You exceeded your current quota"}}], e.ProviderRateLimited),
+        # Cerebras
+        (
+            429,
+            {"message": "Tokens per minute - too many tokens", "type": "too_many_tokens_error"},
+            e.ProviderRateLimited,
+        ),
+        (429, {"message": "Tokens per day limit", "code": "token_quota_exceeded"}, e.ProviderRateLimited),
         # Mistral
         (422, {"detail": [{"loc": ["body"], "msg": "Field required"}]}, e.ProviderRefused),
         (422, {"object": "error", "message": {"detail": [{"msg": "Extra inputs"}]}, "code": 0}, e.ProviderRefused),

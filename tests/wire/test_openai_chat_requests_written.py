@@ -97,7 +97,15 @@ def test_what_has_no_place_here_is_named() -> None:
         unread=("metadata",),
     )
     assert written.lost == (
-        *("metadata", "cache_control", "tool_result.is_error", "messages.images", "thinking", "reasoning", "top_k"),
+        *(
+            "metadata",
+            "cache_control",
+            "tool_result.is_error",
+            "messages.image",
+            "messages.thinking",
+            "reasoning",
+            "top_k",
+        ),
     )
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from genai_prices import extract_usage
 
 from dominion.domain.errors import (
     DominionError,
@@ -18,10 +17,8 @@ from dominion.domain.errors import (
     UnexpectedResponse,
 )
 from dominion.domain.messages import (
-    Answer,
     Event,
     Failed,
-    Finished,
     Metered,
     Request,
     Started,
@@ -40,13 +37,8 @@ from tests.wire.recordings import Recording, needs_recordings, pieces, providers
 TAIL = "/responses"
 PROVIDERS = providers_with(TAIL)
 STREAMED = providers_with(TAIL, kind="sse")
-SMALL = 30_000
-METER = {"azure": "azure", "xai": "x-ai"}
-"""Whose reading of this API's usage is compared: that of genai-prices for OpenAI where it has none for a provider."""
 CUT_BY_HAND = ("openai-phase.1.chunks.txt#0", "openai-shell-container.1.chunks.txt#0")
 """Vercel's fixtures whose deltas were left out, but not the same text in the closing event."""
-LATE_SEAL = "test_openai_responses_raw_cot_stream_openrouter.yaml#0"
-"""OpenRouter ends a thought after the message behind it has begun: its id is written as an item of its own then."""
 
 pytestmark = needs_recordings
 
@@ -83,17 +75,6 @@ def told(body: bytes) -> list[dict[str, Any]]:
 
 def usage_of(events: list[Event]) -> Usage | None:
     return next((event.usage for event in reversed(events) if isinstance(event, Metered)), None)
-
-
-@pytest.mark.parametrize("provider", STREAMED)
-def test_a_stream_gives_the_same_events_however_it_is_cut(provider: str) -> None:
-    for one in streams(provider):
-        events = events_of([one.body])
-        assert events_of(pieces(one.body, cuts(one))) == events, one.id
-        if len(one.body) <= SMALL:
-            assert events_of([bytes([byte]) for byte in one.body]) == events, one.id
-        assert isinstance(events[0], Started | Failed), one.id
-        assert sum(isinstance(event, Finished | Failed) for event in events) == 1, one.id
 
 
 @pytest.mark.parametrize("provider", STREAMED)
@@ -134,63 +115,18 @@ def test_a_tap_relays_every_byte_and_sees_what_a_reader_reads(provider: str) -> 
 
 
 @pytest.mark.parametrize("provider", STREAMED)
-def test_a_stream_survives_writing_and_reading_and_the_sdk_knows_every_event(provider: str) -> None:
+def test_the_sdk_knows_every_event_of_a_stream_that_is_written_again(provider: str) -> None:
     for one in streams(provider):
-        events = events_of([one.body])
         writer = DIALECT.writer(now=7, asks_usage=True)
-        body = b"".join([writer.write(event) for event in events]) + writer.end()
-        check_stream(body)
-        again = events_of([body])
-        if isinstance(events[-1], Failed):
-            assert again[-1] == events[-1], one.id
-            continue
-        if one.id.endswith(LATE_SEAL):
-            again = [event for event in again if not getattr(event, "redacted", "")]
-            events = [event for event in events if not getattr(event, "signature", "")]
-        assert settled(again) == settled(events), one.id
-
-
-def settled(events: list[Event]) -> list[Event]:
-    """Events without what a writer adds: empty arguments where there were none."""
-    return [event for event in events if event != ToolCallDelta(getattr(event, "part", 0), "{}")]
+        check_stream(b"".join([writer.write(event) for event in events_of([one.body])]) + writer.end())
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_an_answer_survives_writing_and_reading_and_the_sdk_knows_it(provider: str) -> None:
+def test_the_sdk_knows_an_answer_that_is_written_again(provider: str) -> None:
     for one in answers(provider):
         answer = DIALECT.read_answer(one.body)
-        written = DIALECT.write_answer(answer, now=7)
-        assert DIALECT.read_answer(written) == with_arguments(answer), one.id
-        check_answer(written)
-        seen = DIALECT.read_seen(one.body)
-        assert (seen.usage, seen.finish, seen.model) == (answer.usage, answer.finish, answer.model), one.id
-
-
-def with_arguments(answer: Answer) -> Answer:
-    """A call without arguments is written with an empty object."""
-    parts = [
-        msgspec.structs.replace(part, arguments=part.arguments or "{}") if isinstance(part, ToolCall) else part
-        for part in answer.parts
-    ]
-    return msgspec.structs.replace(answer, parts=tuple(parts))
-
-
-@pytest.mark.parametrize("provider", PROVIDERS)
-def test_usage_is_what_genai_prices_reads(provider: str) -> None:
-    compared = 0
-    bodies = [json.loads(one.body) for one in answers(provider)]
-    bodies += [last["response"] for one in streams(provider) if "response" in (last := told(one.body)[-1])]
-    for body in bodies:
-        ours = DIALECT.read_seen(json.dumps(body).encode()).usage
-        # What a token is does not depend on the model; but the meter insists on one that it knows.
-        known = body if provider in METER else body | {"model": "gpt-5"}
-        theirs = extract_usage(known, provider_id=METER.get(provider, "openai"), api_flavor="responses").usage
-        assert ours is not None
-        assert (ours.input_tokens, ours.output_tokens) == (theirs.input_tokens, theirs.output_tokens)
-        assert ours.cache_read_tokens == (theirs.cache_read_tokens or 0)
-        assert ours.cache_write_tokens == (theirs.cache_write_tokens or 0)
-        compared += 1
-    assert compared
+        check_answer(DIALECT.write_answer(answer, now=7))
+        assert DIALECT.read_seen(one.body).finish == answer.finish, one.id
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

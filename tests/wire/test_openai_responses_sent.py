@@ -85,13 +85,13 @@ def test_raw_reasoning_goes_back_as_it_was_told() -> None:
 
 @pytest.mark.parametrize("thought", [Thinking("hm"), Thinking("hm", "c2ln"), Thinking(redacted="c2ln")])
 def test_reasoning_of_another_api_is_lost_and_named(thought: Thinking) -> None:
-    assert items(thought, Text("Well"))[1] == {"thinking"}
+    assert items(thought, Text("Well"))[1] == {"messages.thinking"}
     assert len(items(thought, Text("Well"))[0]) == 1
 
 
 def test_the_signature_of_another_api_s_call_is_lost_and_named() -> None:
     written, lost = items(ToolCall("a", "f", "{}", signature="c2ln"))
-    assert (len(written), lost) == (1, {"thinking"})
+    assert (len(written), lost) == (1, {"messages.tool_calls.signature"})
 
 
 def test_a_refusal_goes_back_as_one() -> None:
@@ -175,4 +175,4 @@ def test_what_the_api_has_no_field_for_is_named() -> None:
         unread=("n",),
     )
     names = {"top_k", "seed", "stop", "presence_penalty", "frequency_penalty"}
-    assert lost == names | {"n", "cache_control", "messages.name", "messages.images"}
+    assert lost == names | {"n", "cache_control", "messages.name", "messages.image"}

@@ -15,6 +15,7 @@ import msgspec
 from dominion.client.connection import Connection
 from dominion.client.errors import read_error
 from dominion.config import Settings, load, slots
+from dominion.credentials.present import PER_REQUEST
 from dominion.domain.errors import (
     ConfigProblem,
     DominionError,
@@ -30,9 +31,19 @@ from dominion.stores.frames import read_frames
 from dominion.stores.sealing import sealing_key
 from dominion.transports.http.listener import bind
 from dominion.wire.anthropic_messages import ANTHROPIC_MESSAGES
+from dominion.wire.gemini import GEMINI
+from dominion.wire.ollama_chat import OLLAMA_CHAT
 from dominion.wire.openai_chat import OPENAI_CHAT
 
-DIALECTS = {dialect.name: dialect for dialect in (OPENAI_CHAT, ANTHROPIC_MESSAGES)}
+DIALECTS = {dialect.name: dialect for dialect in (OPENAI_CHAT, ANTHROPIC_MESSAGES, GEMINI, OLLAMA_CHAT)}
+LISTS = (
+    ("/deployments/{model}/chat/completions", "/models"),
+    ("/models/{model}:generateContent", "/models"),
+    ("/chat/completions", "/models"),
+    ("/messages", "/models"),
+    ("/api/chat", "/api/tags"),
+)
+"""What ends the address of completions, and what stands there in the address of the list of models."""
 READ_AT_MOST = 64 * 1024 * 1024
 """Bytes of the journal that are looked into."""
 
@@ -135,7 +146,7 @@ def _journal(folder: Path) -> Finding:
 async def _providers(settings: Settings) -> list[Finding]:
     found, warnings = slots(settings, Catalogue.load(settings.default_model))
     findings = [Finding("providers", "wrong", warning, "Correct it, or remove the table.") for warning in warnings]
-    real = [slot for slot in found if slot.row.id != STUB]
+    real = list({(slot.row.id, slot.target.origin): slot for slot in found if slot.row.id != STUB}.values())
     if not real:
         text = "None is configured, so the stub answers."
         findings.append(Finding("providers", "note", text, "Set OPENAI_API_KEY or ANTHROPIC_API_KEY."))
@@ -145,11 +156,13 @@ async def _providers(settings: Settings) -> list[Finding]:
 async def _provider(slot: Slot) -> Finding:
     """Ask a provider for its list of models, which costs nothing and shows whether the key is good."""
     subject, origin = f"provider {slot.row.id}", slot.target.origin
+    if slot.row.wire not in DIALECTS or slot.row.credentials == PER_REQUEST:
+        return Finding(subject, "note", f"{slot.row.name} is configured; only a completion shows whether it answers.")
     request_line, *lines = slot.target.head.decode("ascii").splitlines()
     dialect = DIALECTS[slot.row.wire]
     headers = {name.decode(): value.decode() for name, value in dialect.default_headers}
     headers |= dict(line.split(": ", 1) for line in lines if not line.startswith(("host:", "content-type:")))
-    path = request_line.split(" ")[1].removesuffix("/chat/completions").removesuffix("/messages") + "/models"
+    path = _list_of_models(request_line.split(" ")[1])
     host = f"[{origin.host}]" if ":" in origin.host else origin.host
     connection = Connection(
         f"{origin.scheme}://{host}:{origin.port}",
@@ -166,6 +179,12 @@ async def _provider(slot: Slot) -> Finding:
     finally:
         await connection.aclose()
     return Finding(subject, "ok", f"{slot.row.name} answers.")
+
+
+def _list_of_models(address: str) -> str:
+    path, mark, query = address.partition("?")
+    end, instead = next(((end, instead) for end, instead in LISTS if path.endswith(end)), ("", "/models"))
+    return path.removesuffix(end) + instead + mark + query
 
 
 async def _port(settings: Settings) -> Finding:

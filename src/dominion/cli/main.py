@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, Place] = MappingProxyType(
         "keys": Place("people", "keys", "Make, list and revoke keys (admin)."),
         "limits": Place("limits", "limits", "Show and set the limits of a user (admin)."),
         "usage": Place("limits", "usage", "Show what was used and what it costs (admin)."),
+        "providers": Place("sign_in", "providers", "Sign in to providers that have no keys."),
         "doctor": Place("doctor", "doctor", "Find out what is wrong here, and what to do."),
     }
 )

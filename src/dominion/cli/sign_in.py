@@ -6,13 +6,13 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
 from uuid import uuid4
 
 import click
 import msgspec
 
 from dominion import __version__
+from dominion.authorities import copilot_settings, qwen_settings
 from dominion.cli.terminal import Command, json_option, note, print_json, printable
 from dominion.config import Settings, load
 from dominion.credentials.oauth import pkce
@@ -26,9 +26,9 @@ from dominion.upstream.proxies import Proxies
 
 Show = Callable[[Prompt], None]
 Sleep = Callable[[float], Awaitable[None]]
-S = TypeVar("S", copilot.CopilotSettings, qwen.QwenSettings)
+Chosen = copilot.CopilotSettings | qwen.QwenSettings
 
-FILES = {"copilot": "copilot_token.txt", "qwen": "qwen_credentials.json"}
+TABLES = {"copilot": "copilot", "qwen": "qwen_oauth"}
 NAMES = {"copilot": copilot.NAME, "qwen": qwen.NAME}
 WARNINGS = {
     "copilot": "Copilot's interface is undocumented, and GitHub may refuse programs that it does not know.",
@@ -36,18 +36,9 @@ WARNINGS = {
 }
 
 
-class Chosen(msgspec.Struct, frozen=True):
-    """What the person chose; empty texts stand for the usual."""
-
-    provider: str
-    client_id: str = ""
-    url: str = ""
-    api_url: str = ""
-
-
-provider_argument = click.argument("provider", type=click.Choice(list(FILES)))
+provider_argument = click.argument("provider", type=click.Choice(list(TABLES)))
 file_option = click.option(
-    "--file", type=click.Path(dir_okay=False, path_type=Path), help="The token's file; default: in the data folder."
+    "--file", type=click.Path(dir_okay=False, path_type=Path), help="The token's file; default: as configured."
 )
 
 
@@ -68,18 +59,26 @@ def providers() -> None:
 def login(provider: str, file: Path | None, client_id: str, url: str, api_url: str, *, as_json: bool) -> None:
     """Sign in to a provider in a browser.
 
-    The token is kept in a file that only you can read; a running gateway finds it within seconds.
+    The token is kept in a file that only you can read. A gateway that had one finds the new one within seconds; one
+    that had none finds it at its next start.
     """
     settings = load(os.environ)
-    store = TokenFile(file or settings.data_dir / FILES[provider])
+    store = TokenFile(file or _path(settings, provider))
     note(f"Warning: {WARNINGS[provider]}")
-    chosen = Chosen(provider, client_id, url, api_url)
-    told = asyncio.run(_with_sockets(settings, chosen, store))
-    if as_json:
-        print_json({"provider": provider, "file": str(store.path), **told})
+    chosen: Chosen
+    if provider == "copilot":
+        chosen = msgspec.structs.replace(copilot_settings(settings), **_given(client_id, web=url, api=api_url))
     else:
-        click.echo(printable(f"Signed in to {NAMES[provider]}; completions go to {told['base_url']}."))
-        click.echo(f"The token is kept in {store.path}.")
+        chosen = msgspec.structs.replace(qwen_settings(settings), **_given(client_id, host=url))
+    address = asyncio.run(_with_sockets(settings, chosen, store))
+    if as_json:
+        print_json({"provider": provider, "file": str(store.path), "base_url": address})
+        return
+    click.echo(f"Signed in to {NAMES[provider]}. The token is kept in {store.path}.")
+    if TABLES[provider] not in settings.provider_tables:
+        click.echo(f"To use it, add [providers.{TABLES[provider]}] to dominion.toml.")
+    if provider == "copilot" and address not in (settings.copilot_base_url, copilot.BASE_URL):
+        click.echo(printable(f'Your account wants base_url = "{address}" there.'))
 
 
 @providers.command("logout", cls=Command, examples=["providers logout copilot"])
@@ -88,7 +87,7 @@ def login(provider: str, file: Path | None, client_id: str, url: str, api_url: s
 @json_option
 def logout(provider: str, file: Path | None, *, as_json: bool) -> None:
     """Forget the token that login kept. To end it at the provider too, revoke it there."""
-    path = file or load(os.environ).data_dir / FILES[provider]
+    path = file or _path(load(os.environ), provider)
     forgotten = asyncio.run(TokenFile(path).forget())
     if as_json:
         print_json({"provider": provider, "signed_out": forgotten})
@@ -98,24 +97,22 @@ def logout(provider: str, file: Path | None, *, as_json: bool) -> None:
 
 async def sign_in_and_keep(
     chosen: Chosen, store: TokenFile, ask: Ask, show: Show, sleep: Sleep, now: Callable[[], float]
-) -> dict[str, Any]:
-    """Sign in, try what was given, keep it. Raises as `sign_in`; then nothing is kept."""
-    if chosen.provider == "copilot":
-        settings = _settings(copilot.CopilotSettings, client_id=chosen.client_id, web=chosen.url, api=chosen.api_url)
-        answer = await sign_in(copilot.device_flow(settings), ask, show, sleep)
-        token = await copilot.exchange(ask, settings, answer.access_token)
+) -> str:
+    """Sign in, try what was given, keep it; the address of completions. Raises as `sign_in`; then nothing is kept."""
+    if isinstance(chosen, copilot.CopilotSettings):
+        answer = await sign_in(copilot.device_flow(chosen), ask, show, sleep)
+        token = await copilot.exchange(ask, chosen, answer.access_token)
         data, address = copilot.file_text(answer), token.endpoints.api or copilot.BASE_URL
     else:
-        host = _settings(qwen.QwenSettings, client_id=chosen.client_id, host=chosen.url)
-        flow = qwen.device_flow(host, pkce(secrets.token_bytes(32)), str(uuid4()))
+        flow = qwen.device_flow(chosen, pkce(secrets.token_bytes(32)), str(uuid4()))
         credentials = qwen.credentials_of(await sign_in(flow, ask, show, sleep), now())
         data, address = qwen.file_text(credentials), qwen.base_url(credentials)
     async with store.locked():
         await store.write(data)
-    return {"base_url": address}
+    return address
 
 
-async def _with_sockets(settings: Settings, chosen: Chosen, store: TokenFile) -> dict[str, Any]:
+async def _with_sockets(settings: Settings, chosen: Chosen, store: TokenFile) -> str:
     http, https = settings.http_proxy, settings.https_proxy
     proxies = Proxies(http.reveal() if http else "", https.reveal() if https else "", ",".join(settings.no_proxy))
     upstream = HttpUpstream(proxies=proxies)
@@ -134,5 +131,9 @@ def _show(prompt: Prompt) -> None:
     note(f"within {prompt.seconds / 60:.0f} minutes. Waiting ...")
 
 
-def _settings(kind: type[S], **texts: str) -> S:
-    return msgspec.convert({name: text for name, text in texts.items() if text}, kind)
+def _path(settings: Settings, provider: str) -> Path:
+    return settings.copilot_token_path if provider == "copilot" else settings.qwen_credentials_path
+
+
+def _given(client_id: str, **texts: str) -> dict[str, str]:
+    return {name: text for name, text in {"client_id": client_id, **texts}.items() if text}

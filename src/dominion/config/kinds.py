@@ -7,7 +7,10 @@ import ipaddress
 from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
+
+import msgspec
 
 from dominion.config.secret import Secret
 from dominion.domain.usage import nano_from_usd
@@ -101,6 +104,21 @@ def only(allowed: str | int, because: str) -> Kind:
     return Kind(f"only {allowed}" if allowed else "not yet", read)
 
 
+def _flag(value: Any) -> bool:
+    word = str(value).strip().lower()
+    if word not in ("true", "false"):
+        raise ValueError(f"{value!r} is neither true nor false")
+    return word == "true"
+
+
+def _headers(value: Any) -> dict[str, str]:
+    try:
+        found = msgspec.json.decode(value) if isinstance(value, str) else value
+        return {name.lower(): text for name, text in msgspec.convert(found, dict[str, str]).items()}
+    except msgspec.MsgspecError:
+        raise ValueError("is not a table of texts") from None
+
+
 def _limit(value: Any) -> int | None:
     return None if str(value).strip().lower() in _LIFTED else _whole(value)
 
@@ -158,6 +176,8 @@ def _names(value: Any) -> tuple[str, ...]:
 
 
 TEXT = Kind("text", _text)
+FLAG = Kind("true or false", _flag, empty=False)
+HEADERS = Kind("table of headers; JSON in the environment", _headers, MappingProxyType({}))
 PATH = Kind("path", _path, None)
 LIMIT = Kind("whole number, 0 lifts it", _limit)
 USD_LIMIT = Kind("US dollars, 0 lifts it", _usd_limit)

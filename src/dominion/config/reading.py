@@ -20,6 +20,7 @@ _TOML_NAME = "dominion.toml"
 _CLIENT_NAMES = frozenset({"DOMINION_API_URL", "DOMINION_API_TOKEN"})
 _TEST_PREFIX = "DOMINION_TEST_"
 _KEY_SUFFIX = "_API_KEY"
+_AWS_PREFIX = "AWS_"
 _TYPO = 0.85
 
 
@@ -59,12 +60,15 @@ class _Reader:
         values: dict[str, Any] = {"config": self.toml.path}
         for setting in SETTINGS[1:]:
             values[setting.field] = self._read(setting, values)
-        keys = {name: value for name, value in {**self.dotenv, **self.environ}.items() if name.endswith(_KEY_SUFFIX)}
+        secrets = {
+            name: Secret(value.strip()) for name, value in {**self.dotenv, **self.environ}.items() if value.strip()
+        }
         return Settings(
             **values,
             openai_compat=tuple(self.toml.compatible),
             provider_tables=self.toml.provider_tables,
-            provider_keys={name: Secret(value.strip()) for name, value in keys.items() if value.strip()},
+            provider_keys={name: secret for name, secret in secrets.items() if name.endswith(_KEY_SUFFIX)},
+            aws={name: secret for name, secret in secrets.items() if name.startswith(_AWS_PREFIX)},
             prices=self.toml.prices,
         )
 

@@ -25,7 +25,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All settings. Limits that are None are lifted; money is in nano-dollars. The rows of SETTINGS say the rest.
 
     `prices` maps "provider/model" in lower case to the operator's prices. `provider_keys` holds every *_API_KEY of the
-    environment. `provider_tables` names the tables under [providers].
+    environment, `aws` every AWS_*. `provider_tables` names the tables under [providers].
     """
 
     config: Path | None
@@ -47,7 +47,33 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     openai_base_url: str
     anthropic_api_key: Secret | None
     anthropic_oauth_token: Secret | None
+    anthropic_oauth: bool
     anthropic_base_url: str
+    copilot_token_path: Path
+    copilot_client_id: str
+    copilot_headers: Mapping[str, str]
+    copilot_base_url: str
+    copilot_sign_in_url: str
+    copilot_api_url: str
+    qwen_credentials_path: Path
+    qwen_sign_in_url: str
+    bedrock_region: str
+    bedrock_profile: str
+    bedrock_api_key: Secret | None
+    bedrock_base_url: str
+    vertex_key_file: Path | None
+    vertex_project: str
+    vertex_location: str
+    vertex_base_url: str
+    gemini_api_key: Secret | None
+    gemini_base_url: str
+    azure_openai_endpoint: str
+    azure_openai_api_key: Secret | None
+    azure_openai_deployment: tuple[str, ...]
+    azure_openai_api_version: str
+    ollama_base_url: str
+    ollama_api_key: Secret | None
+    ollama_models: tuple[str, ...]
     rate_limit_max: int | None
     rate_limit_window_ms: int
     rate_limit_ip_max: int | None
@@ -69,4 +95,5 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     openai_compat: tuple[CompatibleProvider, ...]
     provider_tables: frozenset[str]
     provider_keys: Mapping[str, Secret]
+    aws: Mapping[str, Secret]
     prices: Mapping[str, Price]

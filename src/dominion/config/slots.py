@@ -1,31 +1,39 @@
 """Configured providers, ready to be asked, in the order of specification 004. Opens no connection."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
 from dominion import __version__
+from dominion.config import sign_ins
 from dominion.config.secret import Secret
 from dominion.config.settings import CompatibleProvider, Settings
-from dominion.config.toml_file import NOT_YET
+from dominion.credentials.aws_profile import DEFAULT_REGION
 from dominion.credentials.present import head, headers
 from dominion.domain.providers import Origin, ProviderRow, Slot, Target
 from dominion.providers.address import address, is_loopback
 from dominion.providers.catalog import STUB, Catalogue
+from dominion.providers.catalog_files import read_other_apis
 
 _AGENT = f"dominion/{__version__}"
-_OAUTH_PREFIX = "sk-ant-oat01-"
+_OAUTH_PREFIX = "sk-ant-oat"
+_VERTEX_HOSTS: Mapping[str, str] = MappingProxyType(
+    {"global": "aiplatform", "us": "aiplatform.us.rep", "eu": "aiplatform.eu.rep"}
+)
+_PLACED = re.compile(r"[A-Za-z0-9._:-]+")
 
 
 def slots(settings: Settings, catalogue: Catalogue) -> tuple[list[Slot], list[str]]:
-    """Slots in scan order (anthropic, openai, compatible ones as declared), the stub last; and warnings for the log.
+    """Slots in scan order (the table of `_Scan.found`), the stub last; and warnings for the log.
 
     A provider that cannot be used is left out, with a warning: the others serve on.
     """
     scan = _Scan(settings, catalogue)
-    found = [*scan.anthropic(), *scan.openai(), *scan.compatible()]
-    scan.skip_unsupported()
-    return [*found, stub_slot(catalogue)], scan.warnings
+    return [*scan.found(), stub_slot(catalogue)], scan.warnings
 
 
 def stub_slot(catalogue: Catalogue) -> Slot:
@@ -42,58 +50,148 @@ def local_model_slot(catalogue: Catalogue, port: int) -> Slot:
 
 
 class _Scan:
-    """One pass over the settings."""
+    """One pass over the settings. Each provider's method raises ValueError, the end of a sentence, when it cannot be
+    used, and gives no slot when nobody asked for it."""
 
     def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
         self.settings = settings
         self.providers = catalogue.providers
+        self.others = {row.id: row for row in read_other_apis()}
         self.warnings: list[str] = []
 
-    def anthropic(self) -> Iterator[Slot]:
+    def found(self) -> Iterator[Slot]:
+        """All slots: the order of specification 004, with those that it does not name before the local one."""
+        providers = self.providers
+        yield from self._usable(providers["anthropic"], self._anthropic)
+        yield from self._usable(providers["openai"], self._openai)
+        for entry in self.settings.openai_compat:
+            yield from self._usable(self._compatible_row(entry), partial(self._compatible, entry))
+        yield from self._usable(providers["copilot"], self._copilot)
+        yield from self._usable(providers["qwen_oauth"], self._qwen)
+        yield from self._usable(providers["bedrock"], self._bedrock)
+        yield from self._usable(providers["vertex"], self._vertex)
+        yield from self._usable(self.others["gemini"], self._gemini)
+        yield from self._usable(providers["azure_openai"], self._azure)
+        yield from self._usable(providers["ollama"], self._ollama)
+
+    def _usable(self, row: ProviderRow, make: Callable[[ProviderRow], Iterator[Slot]]) -> Iterator[Slot]:
+        try:
+            found = list(make(row))
+        except ValueError as problem:
+            self.warnings.append(f"{row.name} is skipped: {problem}.")
+            return
+        for origin in {slot.target.origin for slot in found}:
+            if origin.scheme == "http" and not is_loopback(origin.host):
+                self.warnings.append(f"{row.name}: prompts and keys travel unencrypted to {origin.host}.")
+        yield from found
+
+    # --- one method for each provider
+
+    def _anthropic(self, row: ProviderRow) -> Iterator[Slot]:
         """An OAuth token of the environment counts only where the TOML file configures no provider, then first."""
         settings = self.settings
-        key, row = settings.anthropic_api_key, self.providers["anthropic"]
-        if settings.anthropic_oauth_token is not None and not settings.provider_tables:
-            key = settings.anthropic_oauth_token
-        elif settings.anthropic_oauth_token is not None:
+        key, token = settings.anthropic_api_key, settings.anthropic_oauth_token
+        if token is not None and settings.provider_tables:
             self.warnings.append("ANTHROPIC_OAUTH_TOKEN is not used: the TOML file configures providers.")
-        scheme = row.credentials
-        if key is not None and (key is settings.anthropic_oauth_token or key.reveal().startswith(_OAUTH_PREFIX)):
+        elif token is not None and not settings.anthropic_oauth:
+            self.warnings.append("ANTHROPIC_OAUTH_TOKEN is not used: ANTHROPIC_OAUTH is not true.")
+        elif token is not None:
+            key = token
+        if key is None and not self._has_table(row):
+            return
+        key, scheme = self._needed(row, key), row.credentials
+        if key is token or key.reveal().startswith(_OAUTH_PREFIX):
+            if not settings.anthropic_oauth:
+                raise ValueError("its key is an OAuth token, which is used only with oauth = true (ANTHROPIC_OAUTH)")
             scheme = "anthropic_oauth"
             self.warnings.append("Anthropic: an OAuth token is used; Anthropic refuses those of subscriptions.")
-        yield from self._native(row, key, settings.anthropic_base_url, scheme)
+        yield _slot(_at(row, base_url=settings.anthropic_base_url), key, scheme)
 
-    def openai(self) -> Iterator[Slot]:
+    def _openai(self, row: ProviderRow) -> Iterator[Slot]:
         """Configured by the TOML file or by the environment."""
-        row = self.providers["openai"]
-        yield from self._native(row, self.settings.openai_api_key, self.settings.openai_base_url, row.credentials)
+        key = self.settings.openai_api_key
+        if key is not None or self._has_table(row):
+            yield _slot(_at(row, base_url=self.settings.openai_base_url), self._needed(row, key))
 
-    def compatible(self) -> Iterator[Slot]:
-        """One for each [[providers.openai_compat]]."""
-        for entry in self.settings.openai_compat:
-            row = self._compatible_row(entry)
-            key = entry.api_key or self._key_of_environment(row)
-            if key is None and row.key_env and not row.local:
-                names = " or ".join(row.key_env)
-                self.warnings.append(f"{row.name} is skipped: it has no api_key, and {names} is not set.")
-                continue
-            scheme = row.credentials if key is not None else "none"
-            models = tuple(dict.fromkeys(filter(None, (entry.model, *entry.models))))
-            yield from self._slot(row, key, scheme, models, entry.model or row.default_model or next(iter(models), ""))
+    def _compatible(self, entry: CompatibleProvider, row: ProviderRow) -> Iterator[Slot]:
+        """One [[providers.openai_compat]]."""
+        key = entry.api_key or self._key_of_environment(row)
+        if row.key_env and not row.local:
+            key = self._needed(row, key)
+        models = tuple(dict.fromkeys(filter(None, (entry.model, *entry.models))))
+        default = entry.model or row.default_model or next(iter(models), "")
+        yield _slot(row, key, row.credentials if key is not None else "none", models, default)
 
-    def skip_unsupported(self) -> None:
-        """Tables of 004 that a later version serves."""
-        self.warnings.extend(
-            f"[providers.{name}] is skipped: this version does not support it yet."
-            for name in NOT_YET
-            if name in self.settings.provider_tables
-        )
+    def _copilot(self, row: ProviderRow) -> Iterator[Slot]:
+        if self._has_table(row):
+            sign_ins.signed_in(self.settings.copilot_token_path, "copilot")
+            yield _slot(_at(row, base_url=self.settings.copilot_base_url))
 
-    def _native(self, row: ProviderRow, key: Secret | None, base_url: str, scheme: str) -> Iterator[Slot]:
-        if key is not None:
-            yield from self._slot(_at(row, base_url=base_url), key, scheme, (), row.default_model)
-        elif row.id in self.settings.provider_tables:
-            self.warnings.append(f"{row.name} is skipped: it has no api_key, and {row.key_env[0]} is not set.")
+    def _qwen(self, row: ProviderRow) -> Iterator[Slot]:
+        if self._has_table(row):
+            kept = sign_ins.signed_in(self.settings.qwen_credentials_path, "qwen")
+            yield _slot(_at(row, base_url=sign_ins.qwen_address(kept)))
+            self.warnings.append(f"{row.name}: Qwen discontinued this sign-in; an API key of qwen works instead.")
+
+    def _bedrock(self, row: ProviderRow) -> Iterator[Slot]:
+        """Converse for every model but Claude."""
+        settings = self.settings
+        if not self._has_table(row):
+            return
+        region = sign_ins.aws_region(settings, Path.home())
+        url = settings.bedrock_base_url or row.base_url.replace(DEFAULT_REGION, region)
+        key = settings.bedrock_api_key
+        for each in (row, self.others[row.id]):
+            yield _slot(_at(each, base_url=url), key, row.credentials if key is None else "bearer")
+
+    def _vertex(self, row: ProviderRow) -> Iterator[Slot]:
+        """Google's models by its own API, Claude by Anthropic's."""
+        settings = self.settings
+        if not self._has_table(row):
+            return
+        project, location = sign_ins.vertex_project(settings), settings.vertex_location
+        host = _VERTEX_HOSTS.get(location, f"{location}-aiplatform")
+        url = settings.vertex_base_url or f"https://{host}.googleapis.com"
+        for each in (row, self.others[row.id]):
+            yield _slot(_placed(_at(each, base_url=url), project=project, location=location))
+
+    def _gemini(self, row: ProviderRow) -> Iterator[Slot]:
+        """The environment's key is that of the compatible API where the TOML file has that."""
+        settings = self.settings
+        table = self._has_table(row)
+        compatible = any(entry.id == row.id for entry in settings.openai_compat)
+        key = settings.gemini_api_key or self._key_of_environment(row)
+        if table or (key is not None and not compatible):
+            yield _slot(_at(row, base_url=settings.gemini_base_url), self._needed(row, key))
+
+    def _azure(self, row: ProviderRow) -> Iterator[Slot]:
+        """Models are deployments."""
+        settings, endpoint = self.settings, self.settings.azure_openai_endpoint
+        if not endpoint and not self._has_table(row):
+            return
+        if not endpoint:
+            raise ValueError("it has no endpoint, and AZURE_OPENAI_ENDPOINT is not set")
+        key, models = self._needed(row, settings.azure_openai_api_key), settings.azure_openai_deployment
+        row = _placed(_at(row, base_url=endpoint), api_version=settings.azure_openai_api_version)
+        yield _slot(row, key, models=models, default=next(iter(models), ""))
+
+    def _ollama(self, row: ProviderRow) -> Iterator[Slot]:
+        settings, models = self.settings, self.settings.ollama_models
+        if settings.ollama_base_url or self._has_table(row):
+            key = settings.ollama_api_key
+            scheme = "none" if key is None else row.credentials
+            row = _at(row, base_url=settings.ollama_base_url)
+            yield _slot(row, key, scheme, models, next(iter(models), row.default_model))
+
+    # --- what they share
+
+    def _has_table(self, row: ProviderRow) -> bool:
+        return row.id in self.settings.provider_tables
+
+    def _needed(self, row: ProviderRow, key: Secret | None) -> Secret:
+        if key is None:
+            raise ValueError(f"it has no api_key, and {' or '.join(row.key_env)} is not set")
+        return key
 
     def _compatible_row(self, entry: CompatibleProvider) -> ProviderRow:
         row = self.providers.get(entry.id) or ProviderRow(id=entry.id, name=entry.id, base_url=entry.base_url)
@@ -103,20 +201,41 @@ class _Scan:
         keys = self.settings.provider_keys
         return next((keys[name] for name in row.key_env if name in keys), None)
 
-    def _slot(
-        self, row: ProviderRow, key: Secret | None, scheme: str, models: tuple[str, ...], default: str
-    ) -> Iterator[Slot]:
-        try:
-            origin, path = address(row.base_url, row.chat_path)
-            credential = headers(scheme, "" if key is None else key.reveal())
-        except ValueError as problem:
-            self.warnings.append(f"{row.name} is skipped: {problem}.")
-            return
-        if origin.scheme == "http" and not is_loopback(origin.host):
-            self.warnings.append(f"{row.name}: prompts and keys travel unencrypted to {origin.host}.")
-        yield Slot(row, Target(origin, head(origin, path, credential, _AGENT)), models, default)
+
+def _slot(
+    row: ProviderRow,
+    key: Secret | None = None,
+    scheme: str | None = None,
+    models: tuple[str, ...] = (),
+    default: str | None = None,
+) -> Slot:
+    """Raises ValueError for an address or a key that cannot be sent. What is not given is the row's."""
+    row = row if scheme is None else msgspec.structs.replace(row, credentials=scheme)
+    credential = headers(row.credentials, "" if key is None else key.reveal())
+
+    def target(chat_path: str) -> Target:
+        origin, path = address(row.base_url, chat_path)
+        return Target(origin, head(origin, path, credential, _AGENT))
+
+    return Slot(
+        row,
+        target(row.chat_path),
+        models,
+        row.default_model if default is None else default,
+        target(row.stream_path) if row.stream_path else None,
+    )
 
 
 def _at(row: ProviderRow, **changes: str) -> ProviderRow:
     """The row with what the operator changed; empty texts change nothing."""
     return msgspec.structs.replace(row, **{name: text for name, text in changes.items() if text})
+
+
+def _placed(row: ProviderRow, **places: str) -> ProviderRow:
+    """The row with `{name}` in its paths replaced. Raises ValueError for what would change the path."""
+    for name, text in places.items():
+        if not _PLACED.fullmatch(text):
+            raise ValueError(f"{text!r} cannot be its {name}")
+        paths = {path: getattr(row, path).replace(f"{{{name}}}", text) for path in ("chat_path", "stream_path")}
+        row = msgspec.structs.replace(row, **paths)
+    return row

@@ -15,10 +15,7 @@ from dominion.domain.usage import Price
 from dominion.providers.catalog_files import PriceTable
 from dominion.rules.pricing import pico_per_token
 
-NOT_YET = ("copilot", "qwen_oauth", "bedrock", "vertex", "ollama")
-"""Provider tables of specification 004 that a later version serves."""
-
-_OWN_TABLES = ("anthropic", "openai", "stub", "auto")
+_RESERVED = ("stub", "auto")
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _COMPATIBLE = {
     "id": TEXT,
@@ -49,6 +46,7 @@ class TomlFile:
         self.compatible: list[CompatibleProvider] = []
         self.prices: dict[str, Price] = {}
         self._known = sorted(filter(None, known))
+        self._tables = dict.fromkeys(each.rpartition(".")[0] for each in self._known if each.startswith("providers."))
         self._doc = {} if path is None else self._read(path)
         self.provider_tables = frozenset(self._table("providers"))
 
@@ -108,14 +106,14 @@ class TomlFile:
         if name == "openai_compat":
             for number, entry in enumerate(table if isinstance(table, list) else [table]):
                 self._compatible_provider(f"{key}[{number}]", entry, catalogue)
-        elif name in _OWN_TABLES[:2]:
+        elif key in self._tables:
             self._check_keys(key, table)
             if not isinstance(table, dict):
                 self.problem(key, f"is not a table; write [{key}]")
         elif name in catalogue:
             self.problem(key, f'unknown key; write [[providers.openai_compat]] with id = "{name}"')
-        elif name not in NOT_YET:
-            self._unknown(key, [f"providers.{each}" for each in (*_OWN_TABLES[:2], "openai_compat", *NOT_YET)])
+        else:
+            self._unknown(key, [*self._tables, "providers.openai_compat"])
 
     def _compatible_provider(self, key: str, entry: Any, catalogue: Mapping[str, ProviderRow]) -> None:
         if not isinstance(entry, dict):
@@ -127,7 +125,7 @@ class TomlFile:
         row = catalogue.get(values["id"])
         if not _ID.fullmatch(values["id"]):
             self.problem(f"{key}.id", "must be letters, digits, dots, dashes and underscores")
-        elif values["id"] in _OWN_TABLES:
+        elif values["id"] in _RESERVED or (row is not None and row.own_table):
             self.problem(f"{key}.id", f'"{values["id"]}" is taken; choose another id or use its own table')
         elif values["id"] in {each.id for each in self.compatible}:
             self.problem(f"{key}.id", f'"{values["id"]}" is there twice')

@@ -4,12 +4,19 @@ from collections.abc import Callable, Mapping
 
 from dominion.domain.providers import Origin
 
+PER_REQUEST = "per_request"
+"""The scheme of providers to whom an `Authority` proves the account anew with each request."""
+
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_KEYLESS = ("none", PER_REQUEST)
 
 _SCHEMES: Mapping[str, Callable[[str], str]] = {
     "none": lambda _: "",
     "bearer": lambda key: f"authorization: Bearer {key}\r\n",
     "header_key": lambda key: f"x-api-key: {key}\r\n",
+    "api_key": lambda key: f"api-key: {key}\r\n",
+    "google_key": lambda key: f"x-goog-api-key: {key}\r\n",
+    PER_REQUEST: lambda _: "",
     # Tokens of the Claude OAuth flow need this beta header on every request (providers.md 0.3).
     "anthropic_oauth": lambda key: f"authorization: Bearer {key}\r\nanthropic-beta: oauth-2025-04-20\r\n",
 }
@@ -23,11 +30,17 @@ def headers(scheme: str, key: str) -> bytes:
     """
     if scheme not in _SCHEMES:
         raise ValueError(f"unknown credential scheme {scheme!r}; known are {', '.join(_SCHEMES)}")
-    if scheme != "none" and not key:
+    if scheme not in _KEYLESS and not key:
         raise ValueError("the key is empty")
     if not all("!" <= character <= "~" for character in key):
         raise ValueError("the key holds a space, a control character or a character outside ASCII")
     return _SCHEMES[scheme](key).encode("ascii")
+
+
+def host(origin: Origin) -> str:
+    """The value of the header host."""
+    name = f"[{origin.host}]" if ":" in origin.host else origin.host
+    return name if origin.port == _DEFAULT_PORTS.get(origin.scheme) else f"{name}:{origin.port}"
 
 
 def head(origin: Origin, path: str, credential: bytes, agent: str) -> bytes:
@@ -36,12 +49,9 @@ def head(origin: Origin, path: str, credential: bytes, agent: str) -> bytes:
     Headers that a caller may bring itself, such as anthropic-version, are not among them. `accept-encoding: identity`
     because compressed streams arrive late and cannot be tapped.
     """
-    host = f"[{origin.host}]" if ":" in origin.host else origin.host
-    if origin.port != _DEFAULT_PORTS.get(origin.scheme):
-        host = f"{host}:{origin.port}"
     lines = (
         f"POST {path} HTTP/1.1\r\n"
-        f"host: {host}\r\n"
+        f"host: {host(origin)}\r\n"
         "content-type: application/json\r\n"
         "accept-encoding: identity\r\n"
         f"user-agent: {agent}\r\n"

@@ -17,7 +17,8 @@ class ProviderRow(msgspec.Struct, frozen=True, kw_only=True):
     `{model}` in a path is where the model's name goes. `key_env` lists environment names, first set wins.
     `prices_as` is the provider id that the price source uses for it, when another.
     `model_prefixes` begin bare model names that belong to it beyond its rows. `documented_model` is the default that
-    specification 004 prints, kept where it has died since; `free_tier` as 004 prints it.
+    specification 004 prints, kept where it has died since; `free_tier` as 004 prints it. `own_table`: it is configured
+    by a table [providers.ID] of its own, not as an OpenAI-compatible one.
     """
 
     id: str
@@ -34,6 +35,7 @@ class ProviderRow(msgspec.Struct, frozen=True, kw_only=True):
     model_prefixes: tuple[str, ...] = ()
     documented_model: str = ""
     free_tier: bool = False
+    own_table: bool = False
 
 
 class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,6 +82,14 @@ class Target(msgspec.Struct, frozen=True):
         if MODEL_PLACE not in self.head:
             return self
         return Target(self.origin, self.head.replace(MODEL_PLACE, quote(model, safe="@").encode(), 1))
+
+    def ending(self, ends: bytes, instead: bytes) -> "Target | None":
+        """The address whose path ends with `instead` where this one `ends`; None when this one ends otherwise."""
+        line, place, rest = self.head.partition(b" HTTP/")
+        path, mark, query = line.partition(b"?")
+        if not path.endswith(ends):
+            return None
+        return Target(self.origin, b"".join((path.removesuffix(ends), instead, mark, query, place, rest)))
 
     def __repr__(self) -> str:
         return f"Target({self.origin!r})"

@@ -94,9 +94,12 @@ class Catalogue:
         head, _, rest = model.partition("/")
         if rest and head.lower() == provider:
             model = rest
+        return self._of_chosen(model, chosen)
+
+    def _of_chosen(self, model: str, chosen: Sequence[Slot]) -> list[Found]:
         if model in ("", AUTO):
             return [self._found(slot, slot.default_model) for slot in chosen if slot.default_model]
-        return [self._found(slot, model) for slot in chosen]
+        return [self._found(slot, model) for slot in _of_one_api(model, chosen)]
 
     def _auto(self, slots: Sequence[Slot]) -> list[Found]:
         real = _real(slots)
@@ -119,13 +122,13 @@ class Catalogue:
         if rest or head == STUB:
             chosen = [slot for slot in slots if slot.row.id == head]
             if chosen:
-                return [self._found(slot, slot.default_model if rest in ("", AUTO) else rest) for slot in chosen]
+                return self._of_chosen(rest, chosen)
         real = _real(slots)
         named = [slot for slot in real if model in slot.models]
         known = [
             slot for slot in real if slot not in named and (model == slot.default_model or self._has(slot.row, model))
         ]
-        return [self._found(slot, model) for slot in (*named, *known)]
+        return [self._found(slot, model) for slot in _of_one_api(model, [*named, *known])]
 
     def _found(self, slot: Slot, model: str) -> Found:
         if slot.row.id == STUB and not is_stub_model(model):
@@ -184,7 +187,21 @@ def how_to_configure(row: ProviderRow) -> str:
     """What an operator does to configure a provider of the catalogue, as the end of a sentence."""
     if row.id in ("openai", "anthropic"):
         return f"set {row.key_env[0]}, or api_key under [providers.{row.id}] in dominion.toml"
+    if row.own_table:
+        return f"add [providers.{row.id}] to dominion.toml"
     return f'add [[providers.openai_compat]] with id = "{row.id}" to dominion.toml'
+
+
+def _of_one_api(model: str, slots: Sequence[Slot]) -> list[Slot]:
+    """Of a provider with several APIs only the one whose prefixes fit the model best, else its first."""
+    fitting: dict[str, Slot] = {}
+    for slot in slots:
+        fitting[slot.row.id] = max(fitting.get(slot.row.id, slot), slot, key=lambda each: _fit(each, model))
+    return [slot for slot in slots if slot.row.wire == fitting[slot.row.id].row.wire]
+
+
+def _fit(slot: Slot, model: str) -> int:
+    return max((len(prefix) for prefix in slot.row.model_prefixes if model.startswith(prefix)), default=0)
 
 
 def _real(slots: Sequence[Slot]) -> list[Slot]:

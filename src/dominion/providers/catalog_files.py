@@ -54,6 +54,11 @@ def read_providers() -> list[ProviderRow]:
     return [msgspec.convert(row, ProviderRow) for row in _tables("catalog.toml")["provider"]]
 
 
+def read_other_apis() -> list[ProviderRow]:
+    """Rows of catalog.toml that stand beside the one of the same id: another API of it, with `model_prefixes`."""
+    return [msgspec.convert(row, ProviderRow) for row in _tables("catalog.toml")["other_api"]]
+
+
 def read_models() -> list[tuple[ModelRow, tuple[DatedPrice, ...]]]:
     """The rows of models.toml, each with its own prices, oldest first. `ModelRow.price` is the newest of them."""
     rows = []

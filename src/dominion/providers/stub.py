@@ -86,7 +86,7 @@ class End(msgspec.Struct, frozen=True):
 Step = Head | Bytes | Wait | Stall | Reset | End
 
 
-class _Ask(msgspec.Struct, frozen=True):
+class StubModel(msgspec.Struct, frozen=True):
     """A stub model by name: its kind, and its numbers where it has them."""
 
     kind: str
@@ -124,7 +124,7 @@ class _Request(msgspec.Struct, frozen=True):
 
 def is_stub_model(name: str) -> bool:
     """Whether the stub has this model, with or without "stub/" before it."""
-    return _read_name(name) is not None
+    return read_name(name) is not None
 
 
 def plan(body: bytes) -> Iterator[Step]:
@@ -135,32 +135,33 @@ def plan(body: bytes) -> Iterator[Step]:
     try:
         request = msgspec.json.decode(body, type=_Request)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
-        return _failure(400, f"The stub cannot read the request: {problem}")
-    ask = _read_name(request.model)
+        return failure(400, f"The stub cannot read the request: {problem}")
+    ask = read_name(request.model)
     if ask is None:
-        return _failure(404, f"The stub has no model {request.model[:100]!r}.")
+        return failure(404, f"The stub has no model {request.model[:100]!r}.")
     if ask.kind == "fail":
-        return _failure(ask.first, f"The stub fails with status {ask.first}, as its model name asks.")
+        return failure(ask.first, f"The stub fails with status {ask.first}, as its model name asks.")
     answer = _answer(ask, request, f"chatcmpl-stub-{blake2b(body, digest_size=8).hexdigest()}")
     if request.stream:
         return _streamed(ask, answer, include_usage=bool((request.stream_options or {}).get("include_usage")))
-    return _at_once(ask, whole(answer))
+    return at_once(ask, whole(answer))
 
 
-def _read_name(name: str) -> _Ask | None:
+def read_name(name: str) -> StubModel | None:
+    """The model of this name; None: the stub has none."""
     found = _MODEL.fullmatch(name)
     if found is None:
         return None
     if found["plain"]:
-        return _Ask("echo" if found["plain"] == "stub" else found["plain"])
-    ask = _Ask(found["kind"], int(found["first"]), int(found["second"] or 0))
+        return StubModel("echo" if found["plain"] == "stub" else found["plain"])
+    ask = StubModel(found["kind"], int(found["first"]), int(found["second"] or 0))
     firsts, seconds = _LIMITS[ask.kind]
     has_second = found["second"] is not None
     fits = ask.first in firsts and has_second == bool(seconds) and (not seconds or ask.second in seconds)
     return ask if fits else None
 
 
-def _answer(ask: _Ask, request: _Request, answer_id: str) -> Answer:
+def _answer(ask: StubModel, request: _Request, answer_id: str) -> Answer:
     tool = _tool_to_call(request) if ask.kind == "tool" else None
     parts = _parts(ask, request, tool)
     caps = (request.max_tokens, request.max_completion_tokens, _MOST_TOKENS)
@@ -179,7 +180,7 @@ def _answer(ask: _Ask, request: _Request, answer_id: str) -> Answer:
 
 
 def _parts(  # noqa: PLR0911 - one for each kind
-    ask: _Ask, request: _Request, tool: dict[str, Any] | None
+    ask: StubModel, request: _Request, tool: dict[str, Any] | None
 ) -> tuple[Part, ...]:
     said = _last_said(request)
     echo = Part("content", f"Stub answer (no model was asked). You said: {said}" if said else "You said nothing.")
@@ -233,7 +234,8 @@ def _prompt_tokens(request: _Request) -> int:
     return sum(map(count, texts))
 
 
-def _failure(status: int, message: str) -> Iterator[Step]:
+def failure(status: int, message: str) -> Iterator[Step]:
+    """The steps of an error."""
     data = error(status, message)
     headers = {b"content-type": b"application/json", b"content-length": b"%d" % len(data)}
     if status == _TOO_MANY_REQUESTS:
@@ -243,7 +245,8 @@ def _failure(status: int, message: str) -> Iterator[Step]:
     yield End()
 
 
-def _at_once(ask: _Ask, data: bytes) -> Iterator[Step]:
+def at_once(ask: StubModel, data: bytes) -> Iterator[Step]:
+    """The steps of a whole answer, as its model gives it."""
     if ask.kind == "hang":
         yield Stall()
     if ask.kind in ("slow", "drip"):
@@ -253,7 +256,7 @@ def _at_once(ask: _Ask, data: bytes) -> Iterator[Step]:
     yield _ending(ask)
 
 
-def _streamed(ask: _Ask, answer: Answer, *, include_usage: bool) -> Iterator[Step]:
+def _streamed(ask: StubModel, answer: Answer, *, include_usage: bool) -> Iterator[Step]:
     if ask.kind == "hang":
         yield Stall()
     if ask.kind == "slow":
@@ -270,7 +273,7 @@ def _streamed(ask: _Ask, answer: Answer, *, include_usage: bool) -> Iterator[Ste
     yield _ending(ask)
 
 
-def _ending(ask: _Ask) -> Step:
+def _ending(ask: StubModel) -> Step:
     match ask.kind:
         case "cut":
             return Reset()

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dominion.domain.errors import NetworkFailure, ProviderTimeout, UnexpectedResponse
 from dominion.domain.providers import Target
 from dominion.providers.stub import Bytes, End, Head, Reset, Stall, Step, Wait, plan
+from dominion.providers.stub_embeddings import plan_embeddings
 
 NAME = "Stub"
 Sleep = Callable[[float], Awaitable[None]]
@@ -23,9 +24,9 @@ class StubUpstream:
         self._first_byte = first_byte
         self._idle = idle
 
-    async def send(self, target: Target, body: bytes, extra: bytes = b"") -> "StubExchange":  # noqa: ARG002
+    async def send(self, target: Target, body: bytes, extra: bytes = b"") -> "StubExchange":  # noqa: ARG002 - it has no headers
         """Play the plan up to the head. Raises NetworkFailure, ProviderTimeout."""
-        steps = plan(body)
+        steps = plan_embeddings(body) if b"/embeddings " in target.head else plan(body)
         head = await _play(steps, self._sleep, self._first_byte)
         assert isinstance(head, Head), "a plan begins with a head"  # noqa: S101 - tells mypy what the stub promises
         return StubExchange(head, steps, self._sleep, self._idle)

@@ -131,9 +131,9 @@ def _output_that_fits(standing: Standing, ask: Ask, now: float) -> Grant:
         nano_left = limits.monthly_spend_nano - standing.month.spend - standing.month.held_spend
         if nano > nano_left:
             cap = min(cap, affordable_output(nano_left, ask.input_bound, ask.price, ask.choices))
-            if cap < shortest or nano_left <= 0:
-                raise quota_exceeded(standing, "monthly_spend_cap_usd", now)
             nano = worst_case(ask.input_bound, cap, ask.price, ask.choices)
+            if cap < shortest or nano > nano_left:  # a cap of 0 may be wanted, and the prompt alone too dear
+                raise quota_exceeded(standing, "monthly_spend_cap_usd", now)
     return Grant(cap, ask.input_bound + cap * ask.choices, nano, lowered=cap < ask.output_cap)
 
 

@@ -9,7 +9,7 @@ import msgspec
 from dominion.domain.contracts import Clock, LedgerStore
 from dominion.domain.people import Limits, User
 from dominion.domain.records import HoldRecord, Outcome, Totals, UsageRow
-from dominion.rules.limits import Ask, Grant, Rate, Standing, Window, judge
+from dominion.rules.limits import Ask, Grant, Rate, Standing, Window, judge, rate_exceeded
 from dominion.rules.windows import day_of, month_of
 from dominion.services.posting import Posting
 
@@ -81,6 +81,16 @@ class Admission:
         day.held_tokens += grant.tokens
         month.held_spend += grant.nano
         return Hold(record.id, record.at, standing, day, month, grant, mark)
+
+    def count(self, standing: Standing) -> None:
+        """Count a request that costs nothing against the rate. Raises RateLimited."""
+        now, monotonic, limit = self._clock.now(), self._clock.monotonic(), standing.limits.requests_per_minute
+        standing.rate.roll(monotonic, self._rate_window)
+        if limit is not None:
+            wait = standing.rate.wait(limit, monotonic, self._rate_window)
+            if wait > 0:
+                raise rate_exceeded("requests_per_minute", limit, standing.rate, wait, now)
+        standing.rate.count += 1
 
     def settle(self, hold: Hold, row: UsageRow) -> None:
         """The truth replaces the hold. Call exactly once. Raises StorageUnavailable when the row cannot be recorded:

@@ -1,7 +1,7 @@
 """The list of models that callers can use, in the shape that each door's SDK expects."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Protocol
 
 from dominion.domain.contracts import Clock
 from dominion.domain.errors import UnknownModel
@@ -10,6 +10,10 @@ from dominion.domain.usage import Price
 
 RELEASED = 1_767_225_600
 """The OpenAI shape wants a creation time; models here have none, so all carry 2026-01-01T00:00:00Z."""
+
+
+Shape = Literal["openai", "anthropic", "gemini"]
+"""Whose API a caller of the list speaks: all of them have it at the same path."""
 
 
 class Listing(Protocol):
@@ -39,25 +43,23 @@ class ModelList:
         now = self._clock.now()
         return {"models": [self._show(row, now) for row in self._catalogue.models(self._slots)]}
 
-    def openai(self) -> dict[str, Any]:
-        """The list of the OpenAI API."""
-        return {"object": "list", "data": [_openai(row) for row in self._catalogue.models(self._slots)]}
+    def listed(self, shape: Shape) -> dict[str, Any]:
+        """The list of one API, as one page."""
+        rows = [_SHAPES[shape](row) for row in self._catalogue.models(self._slots)]
+        match shape:
+            case "openai":
+                return {"object": "list", "data": rows}
+            case "anthropic":
+                ends = {"first_id": rows[0]["id"] if rows else None, "last_id": rows[-1]["id"] if rows else None}
+                return {"data": rows, "has_more": False, **ends}
+            case "gemini":
+                return {"models": rows}
 
-    def anthropic(self) -> dict[str, Any]:
-        """The list of the Anthropic API, as one page."""
-        rows = [_anthropic(row) for row in self._catalogue.models(self._slots)]
-        return {
-            "data": rows,
-            "has_more": False,
-            "first_id": rows[0]["id"] if rows else None,
-            "last_id": rows[-1]["id"] if rows else None,
-        }
-
-    def one(self, model: str, *, anthropic: bool) -> dict[str, Any]:
-        """One model of either API. Raises UnknownModel."""
+    def one(self, model: str, shape: Shape) -> dict[str, Any]:
+        """One model of one API. Raises UnknownModel."""
         for row in self._catalogue.models(self._slots):
             if model in (row.id, f"{row.provider}/{row.id}"):
-                return _anthropic(row) if anthropic else _openai(row)
+                return _SHAPES[shape](row)
         raise UnknownModel(f"There is no model {model[:100]!r}.", param="model")
 
     def _show(self, row: ModelRow, now: float) -> dict[str, Any]:
@@ -87,3 +89,21 @@ def _openai(row: ModelRow) -> dict[str, Any]:
 
 def _anthropic(row: ModelRow) -> dict[str, Any]:
     return {"type": "model", "id": row.id, "display_name": row.name or row.id, "created_at": "2026-01-01T00:00:00Z"}
+
+
+def _gemini(row: ModelRow) -> dict[str, Any]:
+    return {
+        "name": f"models/{row.id}",
+        "version": "1",
+        "displayName": row.name or row.id,
+        "inputTokenLimit": row.context_window,
+        "outputTokenLimit": row.max_output,
+        "supportedGenerationMethods": ["generateContent", "countTokens"],
+    }
+
+
+_SHAPES: Mapping[Shape, Callable[[ModelRow], dict[str, Any]]] = {
+    "openai": _openai,
+    "anthropic": _anthropic,
+    "gemini": _gemini,
+}

@@ -1,12 +1,15 @@
 """What one request used and costs: built while it runs, settled exactly once, whatever ends it."""
 
-from dominion.domain.contracts import Call, Clock, Peek, Receipt, Seen
+from collections.abc import Mapping
+
+from dominion.domain.contracts import Call, Clock, Exchange, Peek, Receipt, Seen
 from dominion.domain.records import Certainty, Outcome, UsageRow
 from dominion.domain.usage import Usage
 from dominion.rules.estimates import likely_output
 from dominion.rules.pricing import charge
 from dominion.services.admission import Admission, Hold
 from dominion.services.counters import Counters
+from dominion.services.relay import Road
 from dominion.services.routing import Route
 
 LARGEST_CHARGE = 1 << 53
@@ -14,7 +17,11 @@ LARGEST_CHARGE = 1 << 53
 
 
 class Meter:
-    """The meter of one running request. `route`, `seen` and `lost` are set as the request goes on."""
+    """The meter of one running request, and where it stands: these are set as it goes on.
+
+    `route`, `exchange`, `road` (of streams), `seen` and `lost` belong to the attempt under way, `stale` says that the
+    provider refused our proof of who pays, `renewed` that it was made anew for this request.
+    """
 
     def __init__(
         self,
@@ -33,6 +40,9 @@ class Meter:
         self.route = route
         self.seen = Seen()
         self.lost: tuple[str, ...] = ()
+        self.exchange: Exchange | None = None
+        self.road: Road | None = None
+        self.stale = self.renewed = False
         self.set_cap: int | None = None
         self.row: UsageRow | None = None
         self._likely_input = likely_input
@@ -41,9 +51,17 @@ class Meter:
         self._clock = clock
         self._first_ms = 0
 
-    def first_byte(self) -> None:
-        """The provider has begun to answer."""
-        self._first_ms = int((self._clock.monotonic() - self.call.received) * 1000)
+    def first_byte(self) -> int:
+        """The provider has begun to answer. Milliseconds since the request came."""
+        self._first_ms = ms = int((self._clock.monotonic() - self.call.received) * 1000)
+        return ms
+
+    def begin_again(self) -> tuple[bool, Mapping[bytes, bytes] | None]:
+        """Forget the attempt that failed. Whether `stale`, and the headers of the answer, None: none had begun."""
+        stale, self.stale = self.stale, False
+        exchange, self.exchange = self.exchange, None
+        self.road, self.seen, self.lost = None, Seen(), ()
+        return stale, None if exchange is None else exchange.headers
 
     def settle(self, outcome: Outcome, error: str = "") -> UsageRow:
         """Write the row, once; later calls return the first one. Raises StorageUnavailable."""

@@ -10,6 +10,7 @@ from dominion.domain.people import Principal
 from dominion.services.accounts import Accounts, LimitChanges
 from dominion.services.health import Health
 from dominion.services.listing import ModelList
+from dominion.services.router import Router
 
 Role = Literal["open", "caller", "admin", "local"]
 """Who may ask: anybody; a holder of a key; the operator; the operator or anybody on this machine."""
@@ -66,9 +67,15 @@ class Operation(msgspec.Struct, frozen=True):
     creates: bool = False
 
 
-def operations(accounts: Accounts, models: ModelList, health: Health) -> tuple[Operation, ...]:
+def operations(accounts: Accounts, models: ModelList, health: Health, router: Router) -> tuple[Operation, ...]:
     """The table."""
-    return (*_of_health(health), *_of_callers(accounts, models), *_of_users(accounts), *_of_keys(accounts))
+    return (
+        *_of_health(health),
+        *_of_callers(accounts, models),
+        *_of_users(accounts),
+        *_of_keys(accounts),
+        *_of_router(router),
+    )
 
 
 def _of_health(health: Health) -> tuple[Operation, ...]:
@@ -144,3 +151,11 @@ def _of_keys(accounts: Accounts) -> tuple[Operation, ...]:
         Operation("keys", "GET", "/admin/keys", "admin", "The keys of a user; query: user_id", every),
         Operation("revoke_key", "DELETE", "/admin/keys/{id}", "admin", "Revoke a key", revoke),
     )
+
+
+def _of_router(router: Router) -> tuple[Operation, ...]:
+    async def state(_: Asked) -> Any:
+        return {"providers": router.snapshot()}
+
+    known = "Breaker, attempts and latency of each provider that was asked since the start"
+    return (Operation("router", "GET", "/admin/router", "admin", known, state),)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from dominion.credentials.present import host
 from dominion.domain.errors import ConfigProblem, ProviderTimeout
 from dominion.domain.providers import Origin, Target
 from dominion.providers.address import address, is_loopback
@@ -31,7 +32,7 @@ class HttpAsk:
         lines = {"accept-encoding": "identity", "user-agent": self._agent, **headers}
         if not all(f"{name}{value}".isascii() and f"{name}{value}".isprintable() for name, value in lines.items()):
             raise ConfigProblem(f"A header value for {origin.host} holds a character that headers cannot have.")
-        head = f"{method} {path} HTTP/1.1\r\nhost: {_host(origin)}\r\n"
+        head = f"{method} {path} HTTP/1.1\r\nhost: {host(origin)}\r\n"
         head += "".join(f"{name}: {value}\r\n" for name, value in lines.items())
         try:
             async with asyncio.timeout(self._seconds):
@@ -56,8 +57,3 @@ def _split(url: str) -> tuple[Origin, str]:
             f"Secrets are not sent to {origin.host} unencrypted.", action="Give its address with https://."
         )
     return origin, path
-
-
-def _host(origin: Origin) -> str:
-    host = f"[{origin.host}]" if ":" in origin.host else origin.host
-    return host if origin.port == {"http": 80, "https": 443}[origin.scheme] else f"{host}:{origin.port}"

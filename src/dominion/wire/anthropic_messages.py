@@ -30,8 +30,11 @@ class AnthropicMessages:
         return requests.read_peek(fields)
 
     def patch(self, fields: Fields, peek: Peek, *, model: str, output_cap: int | None) -> bytes:  # noqa: ARG002 - Protocol
-        """Model and output cap replaced, and a thinking budget that would not fit under the cap any more."""
+        """Model and output cap replaced, and what would be refused: a thinking budget above the cap, other seals."""
         changes = {"model": msgspec.json.encode(model)}
+        messages = requests.own_seals(fields)
+        if messages is not None:
+            changes["messages"] = messages
         if output_cap is not None:
             changes["max_tokens"] = b"%d" % output_cap
             thinking = requests.thinking_under(fields, output_cap)

@@ -4,16 +4,18 @@ Token counts: `input_tokens` leaves out what was read from and written to the ca
 compactions and advisors used, though both are billed (reference/providers.md 1.1; SDK, `BetaUsage.iterations`).
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from dominion.domain.contracts import Seen
 from dominion.domain.errors import UnexpectedResponse
-from dominion.domain.messages import Answer, FinishReason, Part, Refusal, Text, Thinking, ToolCall
+from dominion.domain.messages import Answer, FinishReason, Image, Part, Refusal, Text, Thinking, ToolCall
 from dominion.domain.usage import Usage
-from dominion.wire.anthropic_messages_parts import Block, read_answer_block, write_arguments
+from dominion.wire.anthropic_messages_parts import Block, read_answer_block, seal_of_call, write_arguments
 from dominion.wire.fields import decode_answer
+from dominion.wire.openai_chat_shapes import image_text
 
 FINISH: dict[str, FinishReason] = {
     "end_turn": "stop",
@@ -131,7 +133,7 @@ def write_answer(answer: Answer) -> bytes:
             "type": "message",
             "role": "assistant",
             "model": answer.model,
-            "content": [block for part in answer.parts if (block := _write_answer_part(part)) is not None],
+            "content": [block for part in answer.parts for block in _write_answer_part(part)],
             **stop_fields(answer.finish, answer.stop_sequence, _refusal(answer)),
             "usage": write_usage(answer.usage),
         }
@@ -182,17 +184,21 @@ def write_usage(usage: Usage | None) -> dict[str, Any]:
     return fields
 
 
-def _write_answer_part(part: Part) -> dict[str, Any] | None:
+def _write_answer_part(part: Part) -> Iterator[dict[str, Any]]:
+    """The blocks of a part; a refusal has none, it stands in stop_details."""
     match part:
         case Text(text):
-            return {"type": "text", "text": text}
+            yield {"type": "text", "text": text}
+        case Image():
+            yield {"type": "text", "text": image_text(part)}
         case ToolCall(call_id, name, arguments):
-            return {"type": "tool_use", "id": call_id, "name": name, "input": write_arguments(arguments)}
+            if part.signature:
+                yield seal_of_call(part.signature)
+            yield {"type": "tool_use", "id": call_id, "name": name, "input": write_arguments(arguments)}
         case Thinking(redacted=sealed) if sealed:
-            return {"type": "redacted_thinking", "data": sealed}
+            yield {"type": "redacted_thinking", "data": sealed}
         case Thinking(text, signature):
-            return {"type": "thinking", "thinking": text, "signature": signature}
-    return None  # a refusal stands in stop_details
+            yield {"type": "thinking", "thinking": text, "signature": signature}
 
 
 def _refusal(answer: Answer) -> str:

@@ -1,6 +1,7 @@
 """Content blocks of the Anthropic Messages API, to neutral parts and back. Never decides what a loss means."""
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -33,6 +34,7 @@ _REQUIRED = {
     "redacted_thinking": ("data",),
 }
 _ID = re.compile(r"[^a-zA-Z0-9_-]")
+_CALL_SEAL = "dom_call:"
 
 
 class CacheControl(msgspec.Struct):
@@ -110,6 +112,29 @@ def read_answer_block(block: Block) -> Text | ToolCall | Thinking | None:
         case "redacted_thinking":
             return Thinking(redacted=block.data or "")
     return None
+
+
+def seal_of_call(signature: str) -> dict[str, str]:
+    """The block that carries the signature of the call after it to the caller, since a call has no field for one."""
+    return {"type": "redacted_thinking", "data": _CALL_SEAL + signature}
+
+
+def seal_calls(parts: Iterable[Part]) -> Iterator[Part]:
+    """The parts of a turn with such signatures back on their calls."""
+    seal = ""
+    for part in parts:
+        if isinstance(part, Thinking) and part.redacted.startswith(_CALL_SEAL):
+            seal = part.redacted.removeprefix(_CALL_SEAL)
+        elif isinstance(part, ToolCall) and seal:
+            yield msgspec.structs.replace(part, signature=seal)
+            seal = ""
+        else:
+            yield part
+
+
+def sealed_elsewhere(part: Thinking) -> bool:
+    """Whether an API of another kind sealed this: no seal of Anthropic's or Google's holds a colon."""
+    return ":" in (part.signature or part.redacted)
 
 
 def write_part(part: Part, role: Role, lost: set[str]) -> dict[str, Any] | None:
@@ -197,16 +222,18 @@ def _decoded(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw, where: str) -
 
 
 def _write_thinking(part: Thinking, lost: set[str]) -> dict[str, Any] | None:
+    if sealed_elsewhere(part) or not (part.signature or part.redacted):
+        if part != Thinking():
+            lost.add("messages.thinking")  # the API refuses reasoning that it has not signed itself
+        return None
     if part.redacted:
         return {"type": "redacted_thinking", "data": part.redacted}
-    if part.signature:
-        return {"type": "thinking", "thinking": part.text, "signature": part.signature}
-    if part.text:
-        lost.add("messages.thinking")  # the API refuses reasoning that it has not signed
-    return None
+    return {"type": "thinking", "thinking": part.text, "signature": part.signature}
 
 
 def _write_call(part: ToolCall, lost: set[str]) -> dict[str, Any]:
+    if part.signature:
+        lost.add("messages.tool_calls.signature")
     written = write_arguments(part.arguments)
     if isinstance(written, dict):
         lost.add("messages.tool_calls.arguments")

@@ -9,8 +9,27 @@ import msgspec
 
 from dominion.domain.contracts import Fields, Peek
 from dominion.domain.errors import InvalidRequest
-from dominion.domain.messages import Message, OutputFormat, Reasoning, Request, Text, Tool, ToolChoice, ToolResult
-from dominion.wire.anthropic_messages_parts import ABSENT, SMALLEST_BUDGET, Block, CacheControl, cache_mark, read_block
+from dominion.domain.messages import (
+    Message,
+    OutputFormat,
+    Reasoning,
+    Request,
+    Text,
+    Thinking,
+    Tool,
+    ToolChoice,
+    ToolResult,
+)
+from dominion.wire.anthropic_messages_parts import (
+    ABSENT,
+    SMALLEST_BUDGET,
+    Block,
+    CacheControl,
+    cache_mark,
+    read_block,
+    seal_calls,
+    sealed_elsewhere,
+)
 from dominion.wire.fields import (
     LARGEST_CAP,
     decode,
@@ -39,6 +58,8 @@ KNOWN = GUARDED | {
     "top_k",
 }
 _TOOL_EXTRAS = ("allowed_callers", "defer_loading", "eager_input_streaming", "input_examples")
+_SEALED_ELSEWHERE = (b'"dom_call:', b'"rs_')
+"""How seals begin that this gateway writes for other APIs: of calls, and of the Responses API."""
 _NOTHING = frozenset({b"null", b"false", b"[]", b"{}"})
 _NOT_EMPTY_ARRAY = re.compile(rb"\s*\[\s*[^\s\]]")
 
@@ -88,6 +109,15 @@ class _Metadata(msgspec.Struct):
     user_id: str | None = None
 
 
+class _Seal(msgspec.Struct):
+    type: str = ""
+    signature: str | None = None
+    data: str | None = None
+
+
+_RAW_TURNS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+_RAW_BLOCKS = msgspec.json.Decoder(list[msgspec.Raw])
+_SEAL = msgspec.json.Decoder(_Seal)
 _WHOLE = msgspec.json.Decoder(int)
 _MESSAGES = msgspec.json.Decoder(list[_Message])
 _SYSTEM = msgspec.json.Decoder(str | list[Block] | None)
@@ -125,6 +155,28 @@ def thinking_under(fields: Fields, cap: int) -> bytes | None:
     if cap // 2 < SMALLEST_BUDGET:
         return b'{"type":"disabled"}'
     return splice(read_object(fields["thinking"], "thinking"), {"budget_tokens": b"%d" % (cap // 2)})
+
+
+def own_seals(fields: Fields) -> bytes | None:
+    """What `messages` must become without the seals of other APIs, which this one refuses: an earlier turn came from
+    another provider. None: they may stay, as almost always.
+    """
+    raw = bytes(fields["messages"])
+    if not any(mark in raw for mark in _SEALED_ELSEWHERE):
+        return None
+    turns = decode(fields, "messages", _RAW_TURNS) or []
+    for turn in turns:
+        if bytes(turn.get("content", ABSENT)).startswith(b"["):
+            blocks = decode(turn, "content", _RAW_BLOCKS) or []
+            own = [block for block in blocks if not _is_sealed_elsewhere(block)]
+            turn["content"] = msgspec.Raw(msgspec.json.encode(own))
+    return msgspec.json.encode(turns)
+
+
+def _is_sealed_elsewhere(block: msgspec.Raw) -> bool:
+    seal = decode({"messages": block}, "messages", _SEAL) or _Seal()
+    thought = Thinking(signature=seal.signature or "", redacted=seal.data or "")
+    return seal.type in ("thinking", "redacted_thinking") and sealed_elsewhere(thought)
 
 
 def read_request(fields: Fields) -> Request:
@@ -184,7 +236,7 @@ def _turn(
 ) -> Iterator[Message]:
     """One message as neutral ones: tool results stand alone there, each in a message of role "tool"."""
     read = (read_block(block, f"{where}[{place}]", unread) for place, block in enumerate(blocks))
-    parts = (part for part in read if part is not None)
+    parts = seal_calls(part for part in read if part is not None)
     for results, group in itertools.groupby(parts, key=lambda part: isinstance(part, ToolResult)):
         if results:
             yield from (Message("tool", (part,)) for part in group)

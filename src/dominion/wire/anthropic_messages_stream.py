@@ -25,7 +25,7 @@ from dominion.domain.messages import (
 from dominion.domain.usage import Usage
 from dominion.wire.anthropic_messages_answer import FINISH, Counts, StopDetails, stop_fields, write_usage
 from dominion.wire.anthropic_messages_errors import read_failure
-from dominion.wire.anthropic_messages_parts import NO_ARGUMENTS, Block
+from dominion.wire.anthropic_messages_parts import NO_ARGUMENTS, Block, seal_of_call
 from dominion.wire.fields import decode_answer
 from dominion.wire.openai_chat_errors import mask
 from dominion.wire.sse import Frame, FrameReader, FrameTap, frame
@@ -200,10 +200,11 @@ class MessagesWriter:
                 return self._piece(part, {"type": "text", "text": ""}, {"type": "text_delta", "text": text})
             case ThinkingDelta():
                 return self._thinking(event)
-            case ToolCallDelta(part, arguments, call_id, name):
+            case ToolCallDelta(part, arguments, call_id, name, signature):
+                seal = self._piece(~part, seal_of_call(signature), None) if signature else b""
                 block = {"type": "tool_use", "id": call_id, "name": name, "input": {}}
                 delta = {"type": "input_json_delta", "partial_json": arguments}
-                return self._piece(part, block, delta if arguments else None)
+                return seal + self._piece(part, block, delta if arguments else None)
             case RefusalDelta():
                 self._refusal += event.text
             case Finished():

@@ -13,7 +13,7 @@ import msgspec
 
 from dominion.domain.errors import InvalidRequest
 from dominion.domain.messages import CacheMark, Image, Part, Refusal, Role, Text, Thinking, ToolCall, ToolResult
-from dominion.wire.anthropic_messages_parts import ABSENT, NO_ARGUMENTS, write_arguments
+from dominion.wire.anthropic_messages_parts import ABSENT, NO_ARGUMENTS, sealed_elsewhere, write_arguments
 
 Lost = set[str]
 
@@ -235,11 +235,11 @@ def _write_block(part: Part, role: Role, lost: Lost) -> dict[str, Any] | None:
         case Text(text) | Refusal(text):
             return {"text": text} if text.strip() else None  # the API refuses blank text
         case Thinking():
-            if part.signature or part.redacted:
-                return write_thinking(part)
-            if part.text:
-                lost.add("messages.thinking")  # models refuse reasoning that they have not signed
-            return None
+            if sealed_elsewhere(part) or not (part.signature or part.redacted):
+                if part != Thinking():
+                    lost.add("messages.thinking")  # models refuse reasoning that they have not signed
+                return None
+            return write_thinking(part)
         case ToolCall():
             if part.signature:
                 lost.add("messages.tool_calls.signature")

@@ -61,9 +61,11 @@ def read_object(raw: bytes | msgspec.Raw, name: str) -> Fields:
 def refuse_lookalikes(fields: Fields, known: frozenset[str], guarded: frozenset[str]) -> None:
     """Refuse names that a case-insensitive server would take for a guarded field: "Max_Tokens" beside "max_tokens"."""
     if not known.issuperset(fields):
+        written = {name.casefold(): name for name in guarded}
         for name in fields:
-            if name not in guarded and name.casefold() in guarded:
-                raise InvalidRequest(f"The field '{name}' must be written '{name.casefold()}'.", param=name)
+            meant = written.get(name.casefold(), name)
+            if meant != name and name not in guarded:
+                raise InvalidRequest(f"The field '{name}' must be written '{meant}'.", param=name)
 
 
 def splice(fields: Fields, changes: Mapping[str, bytes]) -> bytes:

@@ -13,7 +13,7 @@ import msgspec
 
 from dominion.domain.messages import Image, Refusal, Text, Thinking, ToolCall
 from dominion.domain.messages import Part as NeutralPart
-from dominion.wire.anthropic_messages_parts import ABSENT, NO_ARGUMENTS, write_arguments
+from dominion.wire.anthropic_messages_parts import ABSENT, NO_ARGUMENTS, sealed_elsewhere, write_arguments
 
 _MEDIA_TYPES = {"png": "image/png", "webp": "image/webp", "gif": "image/gif", "heic": "image/heic"}
 
@@ -138,7 +138,7 @@ def write_parts(parts: Sequence[NeutralPart], lost: set[str], *, answer: bool = 
     Google itself is known to take it on an empty text only.
     """
     written: list[dict[str, Any]] = []
-    for part in parts:
+    for part in parts if answer else _sealed_by_google(parts, lost):
         if isinstance(part, Thinking) and part.signature and not part.text:
             if written and _may_sign(written[-1]):
                 written[-1]["thoughtSignature"] = part.signature
@@ -173,6 +173,16 @@ def write_image(image: Image, lost: set[str]) -> dict[str, Any]:
     suffix = image.url.partition("?")[0].rpartition(".")[2].lower()
     media_type = image.media_type or _MEDIA_TYPES.get(suffix, "image/jpeg")
     return {"fileData": {"mimeType": media_type, "fileUri": image.url}}
+
+
+def _sealed_by_google(parts: Sequence[NeutralPart], lost: set[str]) -> Iterator[NeutralPart]:
+    """The parts without the seals of other APIs, which Google refuses; the thoughts stay."""
+    for part in parts:
+        if isinstance(part, Thinking) and sealed_elsewhere(part):
+            lost.add("messages.thinking.signature")
+            yield Thinking(part.text)
+        else:
+            yield part
 
 
 def _shown(part: Part, unread: set[str]) -> Text | Image | None:

@@ -14,6 +14,7 @@ from dominion.domain.messages import (
     Event,
     Failed,
     Finished,
+    Image,
     Metered,
     RefusalDelta,
     Started,
@@ -30,6 +31,7 @@ from dominion.wire.gemini_answer import CALL_MARK, Message, finish_of, look, rea
 from dominion.wire.gemini_errors import failure_of, write_failure
 from dominion.wire.gemini_parts import Call, Part, call_ids, read_part, write_call, write_thinking
 from dominion.wire.gemini_pieces import OpenCall, goes_on
+from dominion.wire.openai_chat_shapes import image_text
 from dominion.wire.sse import Frame, FrameReader, FrameTap, frame
 
 FRAME_LIMIT = 16 << 20
@@ -39,7 +41,7 @@ _MESSAGE = msgspec.json.Decoder(Message)
 
 
 class Reader:
-    """A provider's stream as events. Images have no event; the whole answer has them."""
+    """A provider's stream as events. Images have no event: they become a text that shows them."""
 
     def __init__(self) -> None:
         self._frames = FrameReader(FRAME_LIMIT)
@@ -111,6 +113,8 @@ class Reader:
         match part:
             case Text(text):
                 return [TextDelta(self._place("text"), text)]
+            case Image():  # streams have no event for one
+                return [TextDelta(self._place("text"), image_text(part))]
             case Thinking(text, signature, redacted):
                 place = self._place("sealed" if redacted else "thinking")
                 if signature or redacted:

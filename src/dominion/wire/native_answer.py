@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from dominion.domain.contracts import Seen
+from dominion.domain.errors import UnexpectedResponse
 from dominion.domain.messages import Answer, FinishReason, Image, Part, Refusal, Text, Thinking, ToolCall
 from dominion.domain.usage import Usage
 from dominion.wire import openai_chat_shapes as shapes
@@ -28,19 +29,6 @@ class NativeUsage(msgspec.Struct, frozen=True, rename="camel"):
     long_cache_write_tokens: int = 0
 
 
-class _Function(msgspec.Struct):
-    name: str
-    arguments: str
-
-
-class _Call(msgspec.Struct):
-    """A tool call as OpenAI writes it."""
-
-    id: str
-    function: _Function
-    type: str = "function"
-
-
 class _Answer(msgspec.Struct, omit_defaults=True):
     id: str
     model: str
@@ -49,7 +37,7 @@ class _Answer(msgspec.Struct, omit_defaults=True):
     usage: NativeUsage | None = None
     stop_sequence: str = ""
     refusal: str = ""
-    tool_calls: list[_Call] = []
+    tool_calls: list[dict[str, Any]] = []
     reasoning: list[ReasoningPiece] = []
     images: list[dict[str, Any]] = []
 
@@ -60,6 +48,7 @@ class _Told(msgspec.Struct):
     usage: NativeUsage | None = None
 
 
+_AS_IN_CHAT = ("images", "refusal", "tool_calls")
 _ANSWER = msgspec.json.Decoder(_Answer)
 _TOLD = msgspec.json.Decoder(_Told)
 
@@ -69,9 +58,11 @@ def read_answer(body: bytes) -> Answer:
     told = decode_answer(_ANSWER, body)
     parts: list[Part] = [Thinking(piece.text, piece.signature, piece.redacted) for piece in told.reasoning]
     parts += [Text(told.content)] if told.content else []
-    parts += shapes.read_content(msgspec.convert(told.images, list[shapes.ContentPart]), set())
-    parts += [Refusal(told.refusal)] if told.refusal else []
-    parts += [ToolCall(call.id, call.function.name, call.function.arguments) for call in told.tool_calls]
+    try:
+        turn = msgspec.convert({name: getattr(told, name) for name in _AS_IN_CHAT}, shapes.Message)
+    except msgspec.ValidationError as error:
+        raise UnexpectedResponse(f"The gateway's answer is not what its API promises: {error}.") from error
+    parts += shapes.read_parts(turn, set())
     return Answer(told.id, told.model, tuple(parts), told.finish_reason, read_usage(told.usage), told.stop_sequence)
 
 
@@ -91,8 +82,8 @@ def write_answer(answer: Answer) -> bytes:
                 written.refusal += text
             case Thinking(text, signature, redacted):
                 written.reasoning.append(ReasoningPiece(text, signature, redacted))
-            case ToolCall(call_id, name, arguments):
-                written.tool_calls.append(_Call(call_id, _Function(name, arguments or "{}")))
+            case ToolCall():
+                written.tool_calls.append(shapes.write_call(part))
             case Image():
                 written.images.append(shapes.write_image(part))
     return msgspec.json.encode(written)

@@ -15,6 +15,7 @@ from dominion.domain.errors import InvalidRequest
 from dominion.domain.messages import Request, Thinking
 from dominion.wire import openai_chat_request, openai_chat_request_writing, openai_chat_shapes
 from dominion.wire.fields import LARGEST_CAP, decode, flag, splice, text, whole
+from dominion.wire.openai_chat_spelling import Spelling
 
 AUTO = "auto"
 LONGEST_NAME = 256
@@ -24,6 +25,7 @@ KNOWN = (
     *("temperature", "top_p", "stop", "seed", "presence_penalty", "frequency_penalty", "user"),
     *("tools", "tool_choice", "parallel_tool_calls", "response_format", "reasoning_effort"),
 )
+_SPELLING = Spelling(cap="max_tokens", signed="")
 _OURS = frozenset({"provider", "prompt", "maxTokens"})
 _NOT_EMPTY_ARRAY = re.compile(rb"\s*\[\s*[^\s\]]")
 
@@ -91,10 +93,10 @@ def read_request(fields: Fields) -> Request:
 
 def write_request(request: Request, *, model: str, output_cap: int | None) -> Written:
     """The request for another gateway, and what was lost on the way."""
-    written = openai_chat_request_writing.write_request(request, model=AUTO, cap=output_cap)
+    written = openai_chat_request_writing.write_request(request, model=model, cap=output_cap, spelling=_SPELLING)
     body: Fields = msgspec.json.decode(written.body, type=Fields)
     body.pop("stream_options", None)
-    return Written(splice(body, {"model": msgspec.json.encode(model)}), written.lost)
+    return Written(msgspec.json.encode(body), written.lost)
 
 
 def _name(fields: Fields, field: str) -> str:

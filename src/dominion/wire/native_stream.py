@@ -1,7 +1,7 @@
 """Streams of this gateway's own API, in both roles: typed frames, then one of type "done", then [DONE].
 
 {"type": "text", "text"} · {"type": "reasoning", "index", "text"? | "signature"? | "redacted"?} ·
-{"type": "refusal", "text"} · {"type": "tool_call", "index", "arguments", "id"?, "name"?} ·
+{"type": "refusal", "text"} · {"type": "tool_call", "index", "arguments", "id"?, "name"?, "extra_content"?} ·
 {"type": "done", "id", "model", "finish_reason", "usage"?, "stop_sequence"?} ·
 {"type": "error", "error", "message", ...}.
 Never sends an id before the end: the provider may tell it late.
@@ -28,6 +28,7 @@ from dominion.domain.messages import (
 from dominion.wire.fields import decode_answer
 from dominion.wire.native_answer import NativeUsage, read_usage, write_usage
 from dominion.wire.openai_chat_errors import mask
+from dominion.wire.openai_chat_shapes import Extra, extra_content, signature_of
 from dominion.wire.sse import Frame, FrameReader, FrameTap, frame
 
 DONE = b"[DONE]"
@@ -53,6 +54,7 @@ class _ToolCall(msgspec.Struct, tag="tool_call", omit_defaults=True):
     arguments: str
     id: str = ""
     name: str = ""
+    extra_content: Extra | None = None
 
 
 class _Done(msgspec.Struct, tag="done", omit_defaults=True):
@@ -103,10 +105,10 @@ class NativeReader:
                 events = [RefusalDelta(self._place("refusal"), text)]
             case _Reasoning(index, text, signature, redacted):
                 events = [ThinkingDelta(self._place("reasoning", index), text, signature, redacted)]
-            case _ToolCall(index, arguments, call_id, name):
+            case _ToolCall(index, arguments, call_id, name, extra):
                 if index not in self._calls:
                     self._calls[index] = self._place("tool_call", index)
-                events = [ToolCallDelta(self._calls[index], arguments, call_id, name)]
+                events = [ToolCallDelta(self._calls[index], arguments, call_id, name, signature_of(extra))]
             case _Done() as done:
                 events = self._done(done)
             case _Error(error, message):
@@ -146,9 +148,9 @@ class NativeWriter:
             case ThinkingDelta(part, text, signature, redacted):
                 index = self._thoughts.setdefault(part, len(self._thoughts))
                 return _frame(_Reasoning(index, text, signature, redacted))
-            case ToolCallDelta(part, arguments, call_id, name):
+            case ToolCallDelta(part, arguments, call_id, name, signature):
                 index = self._calls.setdefault(part, len(self._calls))
-                return _frame(_ToolCall(index, arguments, call_id, name))
+                return _frame(_ToolCall(index, arguments, call_id, name, **extra_content(signature)))
             case Failed(message, kind):
                 self._failed = True
                 return _frame(_Error(kind or "provider_error", mask(message) or "The provider failed."))

@@ -3,17 +3,18 @@
 Sources: OpenAI's API reference, and for compatible servers reference/providers.md 1.1 to 1.3.
 """
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import msgspec
 
-from dominion.domain.contracts import Dialect, Fields, Peek, Seen, StreamReader, StreamWriter, Tap, Written
+from dominion.domain.contracts import Dialect, Envelope, Fields, Peek, Seen, StreamReader, StreamWriter, Tap, Written
 from dominion.domain.errors import DominionError, InvalidRequest, ProviderError
 from dominion.domain.messages import Answer, Request
 from dominion.wire import openai_chat_answer, openai_chat_errors, openai_chat_request, openai_chat_stream
 from dominion.wire.fields import decode, flag, number, read_object, refuse_lookalikes, splice, text, whole
 from dominion.wire.openai_chat_request_writing import write_request
-from dominion.wire.openai_chat_shapes import OUTPUT_CAPS, cap_field
+from dominion.wire.openai_chat_spelling import GOOGLE, MISTRAL, OLD_CAP, OPENAI, OPENROUTER, OUTPUT_CAPS, Spelling
 from dominion.wire.sse import frame
 
 _LONGEST_MODEL = 256
@@ -34,12 +35,16 @@ _TURNS = msgspec.json.Decoder(Annotated[list[_Turn], msgspec.Meta(min_length=1)]
 
 
 class OpenAIChat:
-    """`Dialect` for OpenAI chat completions."""
+    """`Dialect` for OpenAI chat completions, and `Envelope` for servers that spell them otherwise."""
 
-    name = speaks = "openai_chat"
+    speaks = "openai_chat"
     stream_type = b"text/event-stream; charset=utf-8"
     carried_headers: tuple[bytes, ...] = ()
     default_headers: tuple[tuple[bytes, bytes], ...] = ()
+
+    def __init__(self, name: str = "openai_chat", spelling: Spelling = OPENAI) -> None:
+        self.name = name
+        self._spelling = spelling
 
     def peek(self, fields: Fields) -> Peek:
         """What routing and admission need. Raises InvalidRequest."""
@@ -62,6 +67,10 @@ class OpenAIChat:
             asks_usage=not stream or (flag(_stream_options(fields), "include_usage") or False),
         )
 
+    def carry(self, fields: Fields, carried: Mapping[bytes, bytes]) -> Fields:  # noqa: ARG002 - Protocol
+        """The caller's fields in the words of this server."""
+        return self._spelling.respell(fields)
+
     def patch(self, fields: Fields, peek: Peek, *, model: str, output_cap: int | None) -> bytes:
         """The same request with another model, an output cap and usage asked for, as needed."""
         changes = {}
@@ -69,7 +78,7 @@ class OpenAIChat:
             changes["model"] = msgspec.json.encode(model)
         if output_cap is not None:
             used = [name for name in OUTPUT_CAPS if name in fields and bytes(fields[name]) != b"null"]
-            changes |= dict.fromkeys(used or (cap_field(model),), b"%d" % output_cap)
+            changes |= dict.fromkeys(used or (self._spelling.cap_field(model),), b"%d" % output_cap)
         if not peek.asks_usage:
             changes["stream_options"] = splice(_stream_options(fields), {"include_usage": b"true"})
         return splice(fields, changes)
@@ -80,7 +89,7 @@ class OpenAIChat:
 
     def write_request(self, request: Request, *, model: str, output_cap: int | None) -> Written:
         """The request for a provider, and what was lost on the way."""
-        return write_request(request, model=model, cap=output_cap)
+        return write_request(request, model=model, cap=output_cap, spelling=self._spelling)
 
     def read_answer(self, body: bytes) -> Answer:
         """A provider's whole answer. Raises UnexpectedResponse."""
@@ -129,3 +138,7 @@ def _stream_options(fields: Fields) -> Fields:
 
 
 OPENAI_CHAT: Dialect = OpenAIChat()
+OPENAI_CHAT_GOOGLE: Envelope = OpenAIChat("openai_chat_google", GOOGLE)
+OPENAI_CHAT_MISTRAL: Envelope = OpenAIChat("openai_chat_mistral", MISTRAL)
+OPENAI_CHAT_OLD_CAP: Envelope = OpenAIChat("openai_chat_old_cap", OLD_CAP)
+OPENAI_CHAT_OPENROUTER: Envelope = OpenAIChat("openai_chat_openrouter", OPENROUTER)

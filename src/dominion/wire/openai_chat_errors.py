@@ -26,6 +26,7 @@ _AGAIN_IN = re.compile(
     r"(?:again|retry)\D{1,20}?(?=\d)(?:(\d{1,4})h)?(?:(\d{1,4})m(?!s))?(?:(\d{1,6}(?:\.\d{1,6})?)(ms|s|\s+second))?",
     re.IGNORECASE,
 )
+_RETRY_INFO = re.compile(rb'"retryDelay": ?"(\d{1,6}(?:\.\d{1,9})?)s"')
 
 _OVERFLOW = (
     r"context[_ ]length|context[_ ]window|exceed_context_size|exceeds? the (?:available )?context"
@@ -52,6 +53,7 @@ _RULES: tuple[tuple[Container[int], re.Pattern[str] | None, type[e.ProviderError
             e.InvalidCredentials,
         ),
         ({402}, "", e.ProviderQuota),
+        ({429}, r"per (?:second|minute|hour|day)\b|quota_exceeded|too_many_tokens_error", e.ProviderRateLimited),
         ({400, 413, 422, 429, 500}, _OVERFLOW, e.ContextOverflow),
         ({429}, "", e.ProviderRateLimited),
         ({413}, "rate_limit_exceeded", e.ProviderRateLimited),  # Groq: more tokens than a minute allows
@@ -145,7 +147,7 @@ def read_error(provider: str, status: int, body: bytes) -> e.ProviderError:
         status = told.status
     words = f"{told.code} {told.kind} {told.message}"[:_LONGEST_SEARCHED]
     kind = _sort(status, words)
-    retry_after = _retry_after(words)
+    retry_after = _retry_after(words, body[:_LONGEST_SEARCHED])
     error = kind(_sentence(kind, provider, status, told), provider=provider, status=status, retry_after=retry_after)
     if isinstance(error, e.ProviderRefused | e.ModelNotAvailable) and told.enveloped and len(body) < _LONGEST_SEARCHED:
         whole = body.decode(errors="replace")
@@ -181,8 +183,11 @@ def _sentence(kind: type[e.ProviderError], provider: str, status: int, told: Tol
     return f"{ours} It says: {theirs}" if theirs else ours
 
 
-def _retry_after(words: str) -> float | None:
-    """Seconds, from texts such as "try again in 7m12.5s" (OpenAI, Groq) or "retry after 6 seconds" (Azure)."""
+def _retry_after(words: str, body: bytes) -> float | None:
+    """Seconds, from Google's RetryInfo, or texts such as "try again in 7m12.5s" (OpenAI, Groq), "retry after 6 seconds"
+    (Azure)."""
+    if told := _RETRY_INFO.search(body):
+        return float(told[1])
     found = _AGAIN_IN.search(words)
     if not found or not any(found.groups()):
         return None

@@ -21,6 +21,7 @@ from dominion.domain.messages import (
 )
 from dominion.wire import openai_chat_shapes as shapes
 from dominion.wire.fields import LARGEST_CAP, decode, flag, number, text, whole
+from dominion.wire.openai_chat_spelling import OUTPUT_CAPS
 
 _READ = frozenset(
     {
@@ -126,7 +127,7 @@ def read_request(fields: Fields) -> Request:
 
 def output_cap(fields: Fields) -> int | None:
     """The output cap that the caller asks for; of two, the larger, since it is the provider that chooses."""
-    new, old = (whole(fields, name, 1, LARGEST_CAP) for name in shapes.OUTPUT_CAPS)
+    new, old = (whole(fields, name, 1, LARGEST_CAP) for name in OUTPUT_CAPS)
     return new if old is None else old if new is None else max(new, old)
 
 

@@ -21,25 +21,31 @@ from dominion.domain.messages import (
     ToolChoice,
     ToolResult,
 )
-from dominion.wire.openai_chat_shapes import cap_field, write_call, write_image
+from dominion.wire.openai_chat_shapes import write_call, write_details, write_image
+from dominion.wire.openai_chat_spelling import OPENAI, Spelling
 
 _LOW_BUDGET, _MEDIUM_BUDGET = 4_096, 16_384
 
 
-def write_request(request: Request, *, model: str, cap: int | None) -> Written:
+def write_request(request: Request, *, model: str, cap: int | None, spelling: Spelling = OPENAI) -> Written:
     """The request, and the names of what has no place in this dialect (or had none in the neutral form)."""
     lost = dict.fromkeys(request.unread)
-    body: dict[str, Any] = {"model": model, "messages": _write_messages(request.messages, lost)}
+    body: dict[str, Any] = {
+        "model": model,
+        "messages": _write_messages(request.messages, lost, details=spelling.details),
+    }
+    if spelling.signed not in model:
+        _drop_signatures(body["messages"], lost)
     cap = request.max_output if cap is None else cap
-    body[cap_field(model)] = cap
+    body[spelling.cap_field(model)] = cap
     if request.tools:
         body["tools"] = [_write_tool(tool, lost) for tool in request.tools]
-        _write_tool_choice(request.tool_choice, body)
+        _write_tool_choice(request.tool_choice, body, spelling)
     body |= {
         "temperature": request.temperature,
         "top_p": request.top_p,
         "stop": list(request.stop) or None,
-        "seed": request.seed,
+        spelling.seed: request.seed,
         "presence_penalty": request.presence_penalty,
         "frequency_penalty": request.frequency_penalty,
         "user": request.user or None,
@@ -53,7 +59,7 @@ def write_request(request: Request, *, model: str, cap: int | None) -> Written:
     return Written(msgspec.json.encode({name: value for name, value in body.items() if value is not None}), tuple(lost))
 
 
-def _write_messages(messages: tuple[Message, ...], lost: dict[str, None]) -> list[dict[str, Any]]:
+def _write_messages(messages: tuple[Message, ...], lost: dict[str, None], *, details: bool) -> list[dict[str, Any]]:
     """Tool results become messages of their own, before the rest of their turn. Results hold text only, so their
     images follow in a message of the user, after the last of the results (nothing may come between those).
     """
@@ -71,7 +77,7 @@ def _write_messages(messages: tuple[Message, ...], lost: dict[str, None]) -> lis
             if images:
                 written.append({"role": "user", "content": _write_content(images, lost)})
                 images = []
-            written.append(_write_message(message, others, lost))
+            written.append(_write_message(message, others, lost, details=details))
     if images:
         written.append({"role": "user", "content": _write_content(images, lost)})
     return written
@@ -86,7 +92,7 @@ def _write_result(result: ToolResult, lost: dict[str, None]) -> dict[str, Any]:
     return {"role": "tool", "tool_call_id": result.call_id, "content": _write_content(texts, lost)}
 
 
-def _write_message(message: Message, parts: Sequence[Part], lost: dict[str, None]) -> dict[str, Any]:
+def _write_message(message: Message, parts: Sequence[Part], lost: dict[str, None], *, details: bool) -> dict[str, Any]:
     role = "user" if message.role == "tool" else message.role
     name = {"name": message.name} if message.name else {}
     if role != "assistant":
@@ -97,22 +103,37 @@ def _write_message(message: Message, parts: Sequence[Part], lost: dict[str, None
     content = _write_content(texts, lost) if texts or not (calls or refusal) else None
     written: dict[str, Any] = {"role": role, **name, "content": content}
     if any(isinstance(part, Image) for part in parts):
-        lost["messages.images"] = None
+        lost["messages.image"] = None
     if refusal:
         written["refusal"] = refusal
-    # Reasoning without a signature came from a provider of this dialect, and most of those want it back as it was
-    # (DeepSeek, Z.AI, Kimi in tool loops). Signed or sealed reasoning belongs to another provider.
-    reasoning = [part for part in parts if isinstance(part, Thinking)]
-    open_text = "".join(part.text for part in reasoning if not part.signature and not part.redacted)
-    if open_text:
-        written["reasoning_content"] = open_text
-    if any(part.signature or part.redacted for part in reasoning):
-        lost["thinking"] = None
+    _write_thinking([part for part in parts if isinstance(part, Thinking)], written, lost, details=details)
     if calls:
         written["tool_calls"] = [write_call(call) for call in calls]
     if any(call.cache for call in calls):
         lost["cache_control"] = None
     return written
+
+
+def _write_thinking(thoughts: list[Thinking], written: dict[str, Any], lost: dict[str, None], *, details: bool) -> None:
+    """Reasoning without a signature came from a provider of this dialect, and most of those want it back as it was
+    (DeepSeek, Z.AI, Kimi in tool loops). Signed or sealed reasoning belongs to another API, unless there are `details`.
+    """
+    sealed = any(part.signature or part.redacted for part in thoughts)
+    if sealed and details:
+        written["reasoning_details"] = write_details(thoughts)
+        return
+    if sealed:
+        lost["messages.thinking"] = None
+    open_text = "".join(part.text for part in thoughts if not part.signature and not part.redacted)
+    if open_text:
+        written["reasoning_content"] = open_text
+
+
+def _drop_signatures(messages: list[dict[str, Any]], lost: dict[str, None]) -> None:
+    for message in messages:
+        for call in message.get("tool_calls", ()):
+            if call.pop("extra_content", None):
+                lost["messages.tool_calls.signature"] = None
 
 
 def _write_content(parts: Sequence[Part], lost: dict[str, None]) -> str | list[dict[str, Any]]:
@@ -140,13 +161,13 @@ def _write_tool(tool: Tool, lost: dict[str, None]) -> dict[str, Any]:
     return {"type": "function", "function": {name: value for name, value in function.items() if value is not None}}
 
 
-def _write_tool_choice(choice: ToolChoice | None, body: dict[str, Any]) -> None:
+def _write_tool_choice(choice: ToolChoice | None, body: dict[str, Any], spelling: Spelling) -> None:
     if choice is None:
         return
     if choice.mode == "tool":
         body["tool_choice"] = {"type": "function", "function": {"name": choice.name}}
     else:
-        body["tool_choice"] = choice.mode
+        body["tool_choice"] = spelling.required if choice.mode == "required" else choice.mode
     body["parallel_tool_calls"] = choice.parallel
 
 

@@ -36,10 +36,6 @@ FINISH: dict[str, FinishReason] = {
 }
 """Finish reasons of OpenAI, then Mistral, Copilot, DeepSeek; any other word means that the model stopped by itself."""
 
-OUTPUT_CAPS = ("max_completion_tokens", "max_tokens")
-"""Both names of the output cap; the second is the old one, and the only one that most compatible servers know."""
-
-_NEW_CAP_MODELS = ("o1", "o3", "o4", "gpt-5")
 _DATA_URL = re.compile(r"data:([^;,]+)(?:;[^;,]+)*;base64,", re.IGNORECASE)
 _ABSURD = 10**12
 _PLAIN_COUNTS = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
@@ -84,6 +80,16 @@ class Function(msgspec.Struct):
         return msgspec.json.encode(self.arguments).decode()
 
 
+class _Google(msgspec.Struct):
+    thought_signature: str = ""
+
+
+class Extra(msgspec.Struct):
+    """`extra_content` of a call: Google's sealed reasoning, which its compatible API wants back with the call."""
+
+    google: _Google | None = None
+
+
 class Call(msgspec.Struct):
     """An element of `tool_calls`; `index` inside streams only, and not at every provider."""
 
@@ -91,6 +97,7 @@ class Call(msgspec.Struct):
     id: str | None = None
     type: str | None = None
     function: Function | None = None
+    extra_content: Extra | None = None
 
 
 class ReasoningDetail(msgspec.Struct):
@@ -120,11 +127,6 @@ class Message(msgspec.Struct):
     images: list[ContentPart] | None = None
 
 
-def cap_field(model: str) -> str:
-    """The name of the output cap where the caller has not chosen one: OpenAI's reasoning models refuse the old name."""
-    return OUTPUT_CAPS[0] if model.rpartition("/")[2].startswith(_NEW_CAP_MODELS) else OUTPUT_CAPS[1]
-
-
 def read_parts(message: Message, unread: set[str]) -> list[Part]:
     """A message's parts: reasoning, content, refusal, tool calls. Adds the kinds that have no place to `unread`."""
     parts: list[Part] = [
@@ -138,7 +140,8 @@ def read_parts(message: Message, unread: set[str]) -> list[Part]:
         if call.function is None or not call.function.name:
             unread.add(f"messages.tool_calls.{call.type or 'unknown'}")
         else:
-            parts.append(ToolCall(call.id or f"call_{len(parts)}", call.function.name, call.function.text))
+            call_id, signature = call.id or f"call_{len(parts)}", signature_of(call.extra_content)
+            parts.append(ToolCall(call_id, call.function.name, call.function.text, signature=signature))
     return parts
 
 
@@ -160,13 +163,31 @@ def read_content(content: str | list[ContentPart] | None, unread: set[str]) -> l
 
 def write_call(call: ToolCall) -> dict[str, object]:
     """An element of `tool_calls`."""
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments or "{}"}}
+    function = {"name": call.name, "arguments": call.arguments or "{}"}
+    return {"id": call.id, "type": "function", "function": function, **extra_content(call.signature)}
+
+
+def signature_of(extra: Extra | None) -> str:
+    """The signature of a call; empty where there is none."""
+    return extra.google.thought_signature if extra is not None and extra.google is not None else ""
+
+
+def extra_content(signature: str) -> dict[str, Extra]:
+    """The field of a call that carries its signature; none without one."""
+    return {"extra_content": Extra(_Google(signature))} if signature else {}
 
 
 def write_image(image: Image) -> dict[str, object]:
     """A content part of the type image_url."""
-    url = image.url or f"data:{image.media_type};base64,{image.data}"
-    return {"type": "image_url", "image_url": {"url": url, **({"detail": image.detail} if image.detail else {})}}
+    return {
+        "type": "image_url",
+        "image_url": {"url": _address(image), **({"detail": image.detail} if image.detail else {})},
+    }
+
+
+def image_text(image: Image) -> str:
+    """An image as Markdown, for answers that have no other place for one."""
+    return f"![image]({_address(image)})"
 
 
 def write_details(parts: list[Thinking]) -> list[dict[str, object]]:
@@ -237,6 +258,10 @@ def finish_word(reason: FinishReason, *, refused: bool) -> str:
     if reason == "refusal":
         return "stop" if refused else "content_filter"
     return "stop" if reason == "pause" else reason
+
+
+def _address(image: Image) -> str:
+    return image.url or f"data:{image.media_type};base64,{image.data}"
 
 
 def _thinking(message: Message) -> list[Thinking]:

@@ -12,6 +12,7 @@ from dominion.domain.messages import (
     Failed,
     Finished,
     FinishReason,
+    Image,
     Metered,
     Refusal,
     RefusalDelta,
@@ -186,9 +187,11 @@ class Reader:
 
     def _read_delta(self, choice: int, delta: shapes.Message, events: list[Event]) -> None:
         self._read_reasoning(delta, events)
-        for part in shapes.read_content(delta.content, set()):
+        for part in (*shapes.read_content(delta.content, set()), *shapes.read_content(delta.images, set())):
             if isinstance(part, Text):
                 events.append(TextDelta(self._place("text"), part.text))
+            elif isinstance(part, Image):  # streams have no event for one
+                events.append(TextDelta(self._place("text"), shapes.image_text(part)))
             elif isinstance(part, Thinking):
                 events.append(ThinkingDelta(self._place("thinking", None), part.text))
             elif isinstance(part, Refusal):
@@ -228,7 +231,8 @@ class Reader:
             place = self._place("call", self._part)
             call_id = call.id or f"call_{place}"
             self._calls[choice, index] = (call_id, place)
-            events.append(ToolCallDelta(place, function.text, call_id, function.name or ""))
+            signature = shapes.signature_of(call.extra_content)
+            events.append(ToolCallDelta(place, function.text, call_id, function.name or "", signature))
         elif function.text:
             events.append(ToolCallDelta(known[1], function.text))
 
@@ -327,7 +331,8 @@ class Writer:
         if known:
             return {"index": index, "function": {"arguments": event.arguments}}
         function = {"name": event.name, "arguments": event.arguments}
-        return {"index": index, "id": event.id, "type": "function", "function": function}
+        extra = shapes.extra_content(event.signature)
+        return {"index": index, "id": event.id, "type": "function", "function": function, **extra}
 
 
 def write_failed(message: str, kind: str) -> bytes:

@@ -30,8 +30,11 @@ class OpenAIResponses:
         return requests.read_peek(fields)
 
     def patch(self, fields: Fields, peek: Peek, *, model: str, output_cap: int | None) -> bytes:
-        """Model and output cap replaced; what refers to the provider's own state goes along."""
+        """Model and output cap replaced, seals of other APIs out; references to the provider's state go along."""
         changes = {} if model == peek.model else {"model": msgspec.json.encode(model)}
+        items = requests.own_seals(fields)
+        if items is not None:
+            changes["input"] = items
         if output_cap is not None:
             changes["max_output_tokens"] = b"%d" % output_cap
         return splice(fields, changes)

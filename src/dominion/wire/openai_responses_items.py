@@ -132,6 +132,8 @@ def write_output(parts: Sequence[Part], answer_id: str) -> list[dict[str, Any]]:
         match part:
             case Text(text):
                 items.append(message_item(f"msg_{place}", output_text(text)))
+            case Image():
+                items.append(message_item(f"msg_{place}", output_text(chat.image_text(part))))
             case Refusal(text):
                 items.append(message_item(f"msg_{place}", {"type": "refusal", "refusal": text}))
             case Thinking():

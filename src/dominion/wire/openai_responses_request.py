@@ -26,7 +26,7 @@ from dominion.domain.messages import (
     ToolResult,
 )
 from dominion.wire.fields import LARGEST_CAP, decode, flag, number, refuse_lookalikes, text, whole
-from dominion.wire.openai_responses_items import ITEM, KIND, KNOWN, Item, made_up_id, read_content, read_parts
+from dominion.wire.openai_responses_items import ITEM, KIND, KNOWN, OURS, Item, made_up_id, read_content, read_parts
 
 LONGEST_MODEL = 256
 GUARDED = frozenset({"model", "input", "stream", "max_output_tokens", "background"})
@@ -37,6 +37,7 @@ _READ = GUARDED | {
     *("temperature", "top_p", "user", *_STATE),
 }
 _TOOL_EXTRAS = ("allowed_callers", "defer_loading", "output_schema")
+_OUR_SEALS = b'"%b' % OURS.encode()
 _SEALED = "reasoning.encrypted_content"
 _NOTHING = (b"null", b"false", b"[]", b"{}")
 _SAYS_NOTHING = {"truncation": (b'"disabled"',), "service_tier": (b'"auto"',), "top_logprobs": (b"0",)}
@@ -87,6 +88,13 @@ class _Reasoning(msgspec.Struct):
     mode: str | None = None
 
 
+class _Named(msgspec.Struct):
+    type: str = ""
+    id: str | None = None
+
+
+_RAW_ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
+_NAMED = msgspec.json.Decoder(_Named)
 _INPUT = msgspec.json.Decoder(str | list[msgspec.Raw] | None)
 _TOOLS = msgspec.json.Decoder(list[msgspec.Raw] | None)
 _TOOL_KIND = msgspec.json.Decoder(_Kind)
@@ -114,6 +122,22 @@ def read_peek(fields: Fields) -> Peek:
     number(fields, "top_p", 0, 1)
     cap = whole(fields, "max_output_tokens", 1, LARGEST_CAP)
     return Peek(model=model, stream=flag(fields, "stream") or False, output_cap=cap)
+
+
+def own_seals(fields: Fields) -> bytes | None:
+    """What `input` must become without the seals that this gateway wrote for other APIs, which this one refuses: an
+    earlier turn came from another provider. None: it may stay, as almost always.
+    """
+    raw = bytes(fields.get("input", _ABSENT))
+    if _OUR_SEALS not in raw or raw.startswith(b'"'):
+        return None
+    items = decode(fields, "input", _RAW_ITEMS) or []
+    return msgspec.json.encode([item for item in items if not _is_sealed_elsewhere(item)])
+
+
+def _is_sealed_elsewhere(item: msgspec.Raw) -> bool:
+    named = decode({"input": item}, "input", _NAMED) or _Named()
+    return named.type == "reasoning" and (named.id or "").startswith(OURS)
 
 
 def read_request(fields: Fields) -> Request:

@@ -85,15 +85,15 @@ def _write_spoken(part: Part, place: str, lost: Lost) -> Iterator[dict[str, Any]
             yield {"type": "message", "role": "assistant", "content": [refusal]}
         case ToolCall(call_id, name, arguments, _, signature):
             if signature:
-                lost["thinking"] = None
+                lost["messages.tool_calls.signature"] = None
             call = {"type": "function_call", "call_id": call_id, "name": name}
             yield call | {"arguments": arguments or "{}"}
         case Thinking() if ":" in (part.signature or part.redacted):
             yield write_reasoning(part, place)
         case Thinking():
-            lost["thinking"] = None
+            lost["messages.thinking"] = None
         case _:
-            lost["messages.images"] = None
+            lost["messages.image"] = None
 
 
 def _write_result(result: ToolResult, lost: Lost) -> dict[str, Any]:

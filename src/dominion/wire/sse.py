@@ -15,8 +15,9 @@ FRAME_LIMIT = 1 << 20
 """Bytes. No provider's frame is near it; a stream without frame ends must not fill the memory."""
 
 _BOM = b"\xef\xbb\xbf"
-_LF_END = re.compile(rb"\n\n")
-_ANY_END = re.compile(rb"\n\n|[\n\r]\r\n?")
+_LF_END, _CRLF_END = b"\n\n", b"\n\r\n"
+_PATTERNS = {end: re.compile(end or rb"\n\n|[\n\r]\r\n?") for end in (_LF_END, _CRLF_END, b"")}
+_NAMED = re.compile(rb"(?:event: ([^\r\n]*)\r?\n)?data: (\{[^\r\n]*)\r?\n\r?\n").fullmatch
 _TEXT_AFTER = rb'[^}]{0,400}?"(?:content|reasoning|reasoning_content|arguments|text|thinking|partial_json)": ?"'
 _STRING = rb'([^"\\]*(?:\\.[^"\\]*)*)'
 
@@ -35,8 +36,12 @@ def frame(data: bytes, event: str | None = None) -> bytes:
 
 def parse(raw: bytes) -> Frame | None:
     """One raw frame read; None when it holds no data (comments, a lone event name, blank lines)."""
+    # The two forms that almost every frame has, the first even faster.
     if raw.startswith(b"data: {") and raw.find(b"\n") == len(raw) - 2 and b"\r" not in raw:
         return Frame("", raw[6:-2])
+    named = _NAMED(raw)
+    if named is not None:
+        return Frame((named[1] or b"").decode("utf-8", "replace"), named[2])
     event, data = "", []
     for line in raw.removeprefix(_BOM).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n"):
         name, _, value = line.partition(b":")
@@ -57,17 +62,25 @@ class Cutter:
     def cut(self, chunk: bytes) -> list[bytes]:
         """The raw frames completed by this chunk. Raises UnexpectedResponse when a frame outgrows the limit."""
         held = self.held
-        pattern = _ANY_END if b"\r" in chunk or b"\r" in held[-3:] else _LF_END
+        if not held and (end := _frame_end(chunk)):
+            *whole, rest = chunk.split(end)
+            frames = [raw + end for raw in whole]
+            held += rest
+        else:
+            frames = self._search(chunk)
+        if len(held) > self._limit or any(len(raw) > self._limit for raw in frames):
+            raise UnexpectedResponse(f"The provider sent a stream frame of more than {self._limit} bytes.")
+        return frames
+
+    def _search(self, chunk: bytes) -> list[bytes]:
+        held, frames, start = self.held, [], 0
         searched = max(len(held) - 3, 0)
         held += chunk
-        frames, start = [], 0
         # The part searched before is not searched again: a frame that comes in a thousand pieces costs no more.
-        for match in pattern.finditer(held, searched):
+        for match in _PATTERNS[_frame_end(bytes(held[searched:]))].finditer(held, searched):
             frames.append(bytes(held[start : match.end()]))
             start = match.end()
         del held[:start]
-        if len(held) > self._limit or any(len(raw) > self._limit for raw in frames):
-            raise UnexpectedResponse(f"The provider sent a stream frame of more than {self._limit} bytes.")
         return frames
 
     def rest(self) -> bytes:
@@ -75,6 +88,15 @@ class Cutter:
         rest = bytes(self.held)
         self.held.clear()
         return rest
+
+
+def _frame_end(piece: bytes) -> bytes:
+    """What frames end with; empty where line ends are mixed, which is slow to search, and almost no server does."""
+    if b"\r" not in piece:
+        return _LF_END
+    pairs = piece.count(b"\r\n")
+    only_pairs = piece.count(b"\n") == pairs == piece.count(b"\r") - piece.endswith(b"\r")
+    return _CRLF_END if only_pairs else b""
 
 
 class FrameReader:

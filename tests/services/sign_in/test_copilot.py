@@ -46,6 +46,7 @@ def authority(at: Scene, store: TokenFile, **settings: Any) -> CopilotAuthority:
     return CopilotAuthority(store, at.ask, at.clock, CopilotSettings(api=at.endpoint.url, **settings))
 
 
+@pytest.mark.promise("004-071", "004-105")
 async def test_fifty_requests_share_one_exchange_over_the_wire(store: TokenFile) -> None:
     arrived, go = asyncio.Event(), asyncio.Event()
 
@@ -73,6 +74,7 @@ async def test_fifty_requests_share_one_exchange_over_the_wire(store: TokenFile)
     assert "openai-intent" not in asked.headers
 
 
+@pytest.mark.promise("004-071")
 async def test_it_is_renewed_a_minute_before_refresh_in_is_over_and_on_a_refusal(store: TokenFile) -> None:
     number = 0
 

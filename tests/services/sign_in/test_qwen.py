@@ -76,6 +76,7 @@ async def test_a_kept_token_is_used_without_asking_and_with_qwens_headers(store:
     ]
 
 
+@pytest.mark.promise("004-074")
 async def test_an_old_token_is_renewed_once_for_all_and_kept(store: TokenFile) -> None:
     async with scene(Issuer().answer) as at:
         at.clock.move(LIFE)
@@ -174,6 +175,7 @@ async def test_a_file_that_cannot_serve_is_told_and_not_quoted(tmp_path: Path, d
     assert "CANARY" not in caught.value.message
 
 
+@pytest.mark.promise("004-073")
 @pytest.mark.parametrize(
     ("text", "dies_at"),
     [
@@ -206,6 +208,7 @@ def test_what_an_answer_leaves_out_stays_as_it_was() -> None:
     assert (after.access_token, after.refresh_token, after.resource_url, after.expires_at) == ("b", "r", "u", 1060.0)
 
 
+@pytest.mark.promise("004-018")
 def test_the_sign_in_proves_itself_by_pkce() -> None:
     flow = device_flow(QwenSettings(), pkce(bytes(32)), "id-1")
     assert flow.begin["code_challenge_method"] == "S256"

@@ -1,4 +1,4 @@
-"""The doors of completions: an HTTP request in a dialect becomes a call, its answer goes back the way it came."""
+"""The doors of calls: an HTTP request in a dialect becomes a call, its answer goes back the way it came."""
 
 import asyncio
 import hmac
@@ -6,12 +6,11 @@ import itertools
 import logging
 import secrets
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
-from dominion.domain.contracts import Call, Clock, Dialect
-from dominion.domain.errors import DominionError, Internal, ShuttingDown, TooLarge, Unauthenticated
+from dominion.domain.contracts import Call, Clock, Reply
+from dominion.domain.errors import DominionError, Internal, ShuttingDown
 from dominion.domain.people import Principal
-from dominion.services.completion import Completions
 from dominion.services.counters import Counters
 from dominion.services.identity import Identity
 from dominion.transports.http.guard import IpGuard
@@ -36,41 +35,46 @@ class RequestIds:
         return f"{self._prefix}{next(self._count):x}"
 
 
-class CompletionDoor:
-    """Answers POST requests of every completion dialect."""
+class Answers(Protocol):
+    """What stands behind a door: completions, embeddings, or the counting of tokens."""
 
-    def __init__(
-        self,
-        completions: Completions,
-        identity: Identity,
-        guard: IpGuard,
-        ids: RequestIds,
-        counters: Counters,
-        clock: Clock,
-        *,
-        largest_body: int,
-        trusted_proxies: frozenset[str],
-    ) -> None:
-        self._completions = completions
-        self._identity = identity
-        self._guard = guard
-        self._ids = ids
-        self._counters = counters
-        self._clock = clock
-        self._largest_body = largest_body
-        self._trusted = trusted_proxies
+    async def answer(self, call: Call, reply: Reply) -> None:
+        """Answer one call. Raises a DominionError; when the task is cancelled the caller has gone."""
 
-    async def __call__(self, scope: MutableMapping[str, Any], cycle: Cycle, dialect: Dialect) -> None:
+
+class Entrance(NamedTuple):
+    """What every door needs. `largest_body` bytes."""
+
+    identity: Identity
+    guard: IpGuard
+    counters: Counters
+    clock: Clock
+    largest_body: int
+    trusted_proxies: frozenset[str]
+
+
+class CallDoor:
+    """Answers POST requests of every dialect with what `answers` knows."""
+
+    def __init__(self, answers: Answers, entrance: Entrance) -> None:
+        self._answers = answers
+        self._identity = entrance.identity
+        self._guard = entrance.guard
+        self._counters = entrance.counters
+        self._clock = entrance.clock
+        self._largest_body = entrance.largest_body
+        self._trusted = entrance.trusted_proxies
+
+    async def __call__(self, scope: MutableMapping[str, Any], cycle: Cycle, reply: HttpReply) -> None:
         """Answer one request. Never raises."""
         connection: GatewayProtocol = scope["dominion.connection"]
-        reply = HttpReply(cycle, dialect, self._ids.next())
         try:
-            call = await self._read(scope, connection, cycle, dialect, reply.request_id)
+            call = await self._read(scope, connection, cycle, reply)
             connection.watch(asyncio.current_task(connection.loop))
-            await self._completions.answer(call, reply)
+            await self._answers.answer(call, reply)
         except DominionError as error:
             self._counters.refused[error.code] += 1
-            await reply.fail(error, close=isinstance(error, TooLarge | Unauthenticated))
+            await reply.fail(error, close=cycle.more_body)  # whose rest nobody will read
         except CallerGone:
             pass
         except asyncio.CancelledError:
@@ -83,12 +87,7 @@ class CompletionDoor:
             connection.watch(None)
 
     async def _read(
-        self,
-        scope: MutableMapping[str, Any],
-        connection: GatewayProtocol,
-        cycle: Cycle,
-        dialect: Dialect,
-        call_id: str,
+        self, scope: MutableMapping[str, Any], connection: GatewayProtocol, cycle: Cycle, reply: HttpReply
     ) -> Call:
         """Guard, identify, read. The key is checked before the body is taken in."""
         received = self._clock.monotonic()
@@ -100,8 +99,9 @@ class CompletionDoor:
         body = cycle.take_body()
         if body is None:
             body = await read_body(cycle.receive, self._largest_body)
+        dialect = reply.door
         return Call(
-            id=call_id,
+            id=reply.request_id,
             door=dialect,
             fields=read_fields(body),
             size=len(body),

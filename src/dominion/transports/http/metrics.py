@@ -1,22 +1,32 @@
 """The page for Prometheus: the counters as they are at the moment of the question."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
 from prometheus_client.registry import Collector
 
 from dominion.services.counters import LATENCY_BUCKETS, Counters
 
 Gauges = Callable[[], Mapping[str, float]]
+Slots = Callable[[], Mapping[str, Mapping[str, Any]]]
+_ATTEMPTS = (("answered", "Attempts that were answered"), ("failed", "Attempts that failed"))
 
 
 class MetricsPage(Collector):
-    """Renders counters, and the gauges that `gauges` gives (name to value)."""
+    """Renders counters, the gauges that `gauges` gives (name to value), and what `slots` gives of each provider."""
 
-    def __init__(self, counters: Counters, gauges: Gauges) -> None:
+    def __init__(self, counters: Counters, gauges: Gauges, slots: Slots) -> None:
         self._counters = counters
         self._gauges = gauges
+        self._slots = slots
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -35,8 +45,21 @@ class MetricsPage(Collector):
         yield _counter("dominion_uncertain_rows", "Rows not measured", ("certainty",), _single(c.uncertain))
         yield _counter("dominion_attempts_failed", "Failed attempts", ("provider", "code"), c.attempts_failed.items())
         yield self._latency()
+        yield from self._attempts()
         for name, value in self._gauges().items():
             yield GaugeMetricFamily(f"dominion_{name}", name.replace("_", " "), value=value)
+
+    def _attempts(self) -> Iterator[Metric]:
+        slots = self._slots()
+        for kind, text in _ATTEMPTS:
+            family = SummaryMetricFamily(f"dominion_attempts_{kind}_seconds", text, labels=("provider",))
+            for slot, known in slots.items():
+                family.add_metric((slot,), known[kind], known[f"{kind}_ms"] / 1000)
+            yield family
+        closed = GaugeMetricFamily("dominion_provider_breaker_closed", "1: asked as usual", labels=("provider",))
+        for slot, known in slots.items():
+            closed.add_metric((slot,), known["state"] == "closed")
+        yield closed
 
     def _latency(self) -> Metric:
         total, buckets = 0, []

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 from dominion.domain.errors import InvalidRequest, TooLarge, Unauthenticated, WrongMediaType
 
@@ -26,6 +27,22 @@ def bearer(headers: Headers) -> str:
     if given and other and given != other:
         raise InvalidRequest("The request carries two different keys.", action="Send one key.")
     return (given or other).decode("latin-1")
+
+
+def with_google_key(headers: Headers, query: bytes) -> Headers:
+    """The headers with the key where every other caller has it: Google's clients send it as `x-goog-api-key`, or as
+    `key` in the query, which must never reach a log.
+
+    Raises InvalidRequest when there are two that differ.
+    """
+    asked = [value.encode("latin-1") for name, value in parse_qsl(query.decode("latin-1")) if name == "key"]
+    given = {key for key in (headers.get(b"x-goog-api-key", b"").strip(), *asked) if key}
+    if not given:
+        return headers
+    other = bearer(headers).encode("latin-1")
+    if len(given | {other or min(given)}) > 1:
+        raise InvalidRequest("The request carries two different keys.", action="Send one key.")
+    return {**headers, b"authorization": b"Bearer " + given.pop()}
 
 
 def key_of(headers: Headers) -> str:

@@ -15,23 +15,26 @@ from dominion.domain.contracts import Dialect
 from dominion.domain.errors import DominionError, Internal, NotFound, WrongMethod
 from dominion.domain.people import Principal
 from dominion.services.identity import Identity
-from dominion.services.listing import ModelList
+from dominion.services.listing import ModelList, Shape
 from dominion.services.operations import Asked, Operation, Role
 from dominion.transports.http.completions import RequestIds
 from dominion.transports.http.errors import headers_of, status_of
 from dominion.transports.http.guard import AdminGate, IpGuard
 from dominion.transports.http.metrics import MetricsPage
-from dominion.transports.http.request import address_of, bearer, check_json, key_of, read_body
+from dominion.transports.http.request import address_of, bearer, check_json, key_of, read_body, with_google_key
 
 LOG = logging.getLogger("dominion.http")
 LARGEST_BODY = 256 * 1024
 LOOPBACK = frozenset({"127.0.0.1", "::1", "local"})
 Endpoint = Callable[[Request], Awaitable[Response]]
-DialectOf = Callable[[str], Dialect]
+DialectOf = Callable[[str, Shape], Dialect]
+LISTS = ("/v1/models", "/v1beta/")
+"""Paths that Google's clients ask, too, with a key of their own kind; the first is every vendor's."""
 
 
 class Routes:
-    """Builds the application. `dialect_of` names the dialect whose error envelope a path answers with."""
+    """Builds the application. `dialect_of` names the dialect whose error envelope a path answers with, when the caller
+    speaks like a client of this vendor's."""
 
     def __init__(
         self,
@@ -56,10 +59,10 @@ class Routes:
         routes = [self._operation(operation) for operation in table]
 
         async def list_models(request: Request) -> Response:
-            return _json(models.anthropic() if _is_anthropic(request) else models.openai())
+            return _json(models.listed(_shape(request)))
 
         async def one_model(request: Request) -> Response:
-            return _json(models.one(request.path_params["model"], anthropic=_is_anthropic(request)))
+            return _json(models.one(request.path_params["model"], _shape(request)))
 
         async def metrics_page(_: Request) -> Response:
             return Response(metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -70,6 +73,8 @@ class Routes:
         routes += [
             self._guarded("/v1/models", "GET", "caller", list_models),
             self._guarded("/v1/models/{model:path}", "GET", "caller", one_model),
+            self._guarded("/v1beta/models", "GET", "caller", list_models),
+            self._guarded("/v1beta/models/{model:path}", "GET", "caller", one_model),
             self._guarded("/metrics", "GET", "local", metrics_page),
             self._guarded("/openapi.json", "GET", "open", openapi),
         ]
@@ -102,10 +107,10 @@ class Routes:
                 request.state.principal = await self._check(role, request)
                 response = await run(request)
             except DominionError as error:
-                return self._failure(error, path, request_id)
+                return self._failure(error, request, request_id)
             except Exception:
                 LOG.exception("%s: a defect of the gateway", request_id)
-                return self._failure(Internal("Something went wrong inside the gateway."), path, request_id)
+                return self._failure(Internal("Something went wrong inside the gateway."), request, request_id)
             response.headers["x-request-id"] = request_id
             return response
 
@@ -117,13 +122,15 @@ class Routes:
         address = address_of(request.scope, headers, self._trusted)
         if role == "caller":
             self._guard.check(address)
+            if request.scope["path"].startswith(LISTS):
+                headers = with_google_key(headers, request.scope["query_string"])
             return await self._identity.identify(key_of(headers))
         if role == "admin" or (role == "local" and address not in LOOPBACK):
             await self._gate.check(bearer(headers), address)
         return None
 
-    def _failure(self, error: DominionError, path: str, request_id: str) -> Response:
-        dialect = self._dialect_of(path)
+    def _failure(self, error: DominionError, request: Request, request_id: str) -> Response:
+        dialect = self._dialect_of(request.scope["path"], _shape(request))
         response = Response(
             dialect.write_error(error, request_id), status_of(error, dialect.name), media_type="application/json"
         )
@@ -135,12 +142,21 @@ class Routes:
         allowed = (getattr(problem, "headers", None) or {}).get("Allow", "")
         if allowed:
             methods = tuple(sorted(method.strip() for method in allowed.split(",")))
-            return self._failure(WrongMethod(f"{request.method} is not for {path}.", allowed=methods), path, request_id)
-        return self._failure(NotFound(f"There is nothing at {path[:200]}."), path, request_id)
+            error: DominionError = WrongMethod(f"{request.method} is not for {path[:200]}.", allowed=methods)
+        else:
+            error = NotFound(f"There is nothing at {path[:200]}.")
+        return self._failure(error, request, request_id)
 
 
-def _is_anthropic(request: Request) -> bool:
-    return "anthropic-version" in request.headers
+def _shape(request: Request) -> Shape:
+    """Whose client this is, where the path alone does not tell."""
+    if (
+        request.scope["path"].startswith("/v1beta/")
+        or "x-goog-api-key" in request.headers
+        or ("key" in request.query_params)
+    ):
+        return "gemini"
+    return "anthropic" if "anthropic-version" in request.headers else "openai"
 
 
 def _json(value: Any, status: int = 200) -> Response:
