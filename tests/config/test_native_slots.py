@@ -226,7 +226,7 @@ def test_gemini_is_reached_by_its_own_api_and_by_the_compatible_one(tmp_path: Pa
     found, _ = scan(tmp_path, compatible + '[providers.gemini]\nbase_url = "https://x.example/v1beta"\n', {
         "GEMINI_API_KEY": "AIza-x"
     })  # fmt: skip
-    assert [slot.row.wire for slot in found[:-1]] == ["openai_chat", "gemini"]
+    assert [slot.row.wire for slot in found[:-1]] == ["openai_chat_google", "gemini"]
     assert addresses(found[1])[:2] == ("https://x.example", f"{path}generateContent")
 
 
