@@ -82,6 +82,7 @@ pins: $(DEV) ## work the pins out anew from pyproject.toml (UPGRADE=1 for the ne
 	$(COMPILE) pyproject.toml --group dev -o requirements/dev.txt
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/run.txt
 	$(COMPILE) pyproject.toml -c requirements/dev.txt --extra local -o requirements/local.txt
+	$(COMPILE) pyproject.toml -c requirements/dev.txt --extra cluster -o requirements/cluster.txt
 	$(COMPILE) -c requirements/dev.txt --group build -o requirements/build.txt
 	$(COMPILE) --group anthropic-0 -o requirements/anthropic-0.txt
 

@@ -88,7 +88,7 @@ def test_every_dependency_has_its_decision() -> None:
     project = PROJECT["project"]
     wanted = [
         *project["dependencies"],
-        *project["optional-dependencies"]["local"],
+        *(line for extra in project["optional-dependencies"].values() for line in extra),
         *(line for group in PROJECT["dependency-groups"].values() for line in group if isinstance(line, str)),
     ]
     names = {re.split(r"[<>=!~;\[ ]", line, maxsplit=1)[0] for line in wanted}

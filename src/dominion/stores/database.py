@@ -15,7 +15,12 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from dominion.domain.errors import ConfigProblem, StorageUnavailable
-from dominion.stores import schema
+from dominion.stores import (
+    schema,
+    schema_money,  # noqa: F401 - its tables belong to METADATA, as those of the next two
+    schema_registry,  # noqa: F401
+    schema_standings,  # noqa: F401
+)
 
 T = TypeVar("T")
 SQLITE_BUSY_SECONDS = 5

@@ -1,0 +1,1 @@
+"""The tables of attempts, dated prices and alerts; see `schema` for units."""
