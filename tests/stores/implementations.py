@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from dominion.domain.contracts import LedgerStore, PeopleStore, SettingsStore
+from dominion.domain.stores import LedgerStore, PeopleStore, SettingsStore
 from dominion.stores.database import Database
 from dominion.stores.ledger import SqlLedger
 from dominion.stores.memory import MemoryLedger, MemoryPeople, MemorySettings

@@ -10,9 +10,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from dominion.domain.contracts import Journal
 from dominion.domain.errors import ConfigProblem, StorageUnavailable
 from dominion.domain.records import JournalRecord
+from dominion.domain.stores import Journal
 from dominion.stores.frames import MAX_PAYLOAD, frame
 from dominion.stores.journal import SEGMENT_BYTES, FileJournal
 from dominion.stores.memory import MemoryJournal

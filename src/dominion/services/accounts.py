@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 
 from dominion.credentials.keys import KeyHasher, mint, split
-from dominion.domain.contracts import Clock, LedgerStore, PeopleStore
+from dominion.domain.contracts import Clock
 from dominion.domain.errors import InvalidRequest, NotFound
 from dominion.domain.people import ApiKey, Limits, User, UserStatus
 from dominion.domain.records import UsageSummary
+from dominion.domain.stores import LedgerStore, PeopleStore
 from dominion.domain.usage import nano_from_usd, usd
 from dominion.rules.limits import Standing
 from dominion.rules.windows import day_end, day_from_iso, day_of, first_day, iso, iso_day, month_end, month_of

@@ -6,9 +6,10 @@ too: a cancelled request settles in a plain `finally`, where no await can be los
 
 import msgspec
 
-from dominion.domain.contracts import Clock, LedgerStore
+from dominion.domain.contracts import Clock
 from dominion.domain.people import Limits, User
 from dominion.domain.records import HoldRecord, Outcome, Totals, UsageRow
+from dominion.domain.stores import LedgerStore
 from dominion.rules.limits import Ask, Grant, Rate, Standing, Window, judge, rate_exceeded
 from dominion.rules.windows import day_of, month_of
 from dominion.services.posting import Posting

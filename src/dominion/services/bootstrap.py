@@ -5,7 +5,7 @@ from collections.abc import Callable
 import msgspec
 
 from dominion.credentials.keys import mint_token
-from dominion.domain.contracts import SettingsStore
+from dominion.domain.stores import SettingsStore
 from dominion.services.accounts import Accounts
 
 ADMIN_DIGEST = "admin_token_digest"

@@ -5,9 +5,9 @@ import asyncio
 import msgspec
 
 from dominion.credentials.keys import KeyHasher, split
-from dominion.domain.contracts import PeopleStore
 from dominion.domain.errors import Forbidden, Unauthenticated
 from dominion.domain.people import Principal
+from dominion.domain.stores import PeopleStore
 
 REMEMBERED = 50_000
 """Keys kept in memory, right ones and wrong ones; the oldest is forgotten first."""

@@ -9,9 +9,9 @@ import logging
 from collections import deque
 from itertools import islice
 
-from dominion.domain.contracts import Journal, LedgerStore
 from dominion.domain.errors import StorageUnavailable
 from dominion.domain.records import Certainty, HoldRecord, JournalRecord, Outcome, UsageRow
+from dominion.domain.stores import Journal, LedgerStore
 
 LOG = logging.getLogger("dominion.posting")
 PAUSE = 0.25
