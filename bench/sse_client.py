@@ -9,12 +9,12 @@ import httptools
 
 _OK = 200
 _LIMIT_S = 30.0
-_DONE = b"data: [DONE]\n\n"
+DONE = b"data: [DONE]\n\n"
 
 
 @dataclass(slots=True)
 class Tally:
-    """What a crowd of streams has seen. `events` are frames without [DONE]; `reads` pieces of body as they came."""
+    """What a crowd of streams has seen. `events` are frames without the last; `reads` pieces of body as they came."""
 
     opened: int = 0
     ok: int = 0
@@ -33,8 +33,8 @@ class Tally:
 class Stream(asyncio.Protocol):
     """One request and its streamed answer."""
 
-    def __init__(self, request: bytes, tally: Tally, ended: Callable[["Stream"], None]) -> None:
-        self._request, self._tally, self._ended = request, tally, ended
+    def __init__(self, request: bytes, tally: Tally, ended: Callable[["Stream"], None], last: bytes = DONE) -> None:
+        self._request, self._tally, self._ended, self._last = request, tally, ended, last
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
         self._tail = b""
@@ -64,15 +64,15 @@ class Stream(asyncio.Protocol):
         self._tally.reads += 1
         seen = self._tail + body
         self._tally.events += seen.count(b"\n\n") - self._tail.count(b"\n\n")
-        self._tail = seen[-len(_DONE) :]
+        self._tail = seen[-len(self._last) :]
 
     def on_message_complete(self) -> None:
-        """The whole answer is here; without [DONE] it was cut."""
-        if self._tail == _DONE:
+        """The whole answer is here; without its last frame it was cut."""
+        if self._tail == self._last:
             self._tally.events -= 1
             self._end("")
         else:
-            self._end("ended without [DONE]")
+            self._end("ended without its last frame")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The server hung up before the end."""
@@ -99,11 +99,11 @@ class Stream(asyncio.Protocol):
 
 
 class Crowd:
-    """Streams that run side by side."""
+    """Streams that run side by side; each must end with the frame `last`."""
 
-    def __init__(self, port: int, request: bytes) -> None:
+    def __init__(self, port: int, request: bytes, last: bytes = DONE) -> None:
         self.tally = Tally()
-        self._port, self._request = port, request
+        self._port, self._request, self._last = port, request, last
         self._running: set[Stream] = set()
         self._none_left = asyncio.Event()
 
@@ -114,7 +114,7 @@ class Crowd:
         start = loop.time()
         for number in range(count):
             await asyncio.sleep(start + number * within_s / count - loop.time())
-            stream = Stream(self._request, self.tally, self._ended)
+            stream = Stream(self._request, self.tally, self._ended, self._last)
             self._running.add(stream)
             self.tally.opened += 1
             await loop.create_connection(lambda stream=stream: stream, "127.0.0.1", self._port)  # type: ignore[misc]

@@ -8,6 +8,7 @@ import pytest
 from tests.requirements import PROMISES
 
 ROOT = Path(__file__).parents[1]
+pytest_plugins = ("tests.servers.fixtures",)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

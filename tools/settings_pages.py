@@ -31,6 +31,9 @@ TITLES = {
     "providers": "Providers: your own keys, which callers never see",
     "limits": "Limits",
     "upstream": "Connections to providers",
+    "router": "Who is asked, in which order, and how often",
+    "fallback": "Other models, when the wanted one does not answer",
+    "aliases": "Names for models",
 }
 
 

@@ -41,7 +41,8 @@ answer can say, each column an API that providers speak.
 Where an API is written by the model's generation, these were asked: {models}.
 Two things hang on the model or the service, and are more than the table shows: the seal of a call goes back to every
 model with `gemini` in its name and to all services of the dialect `openai_chat_google`; signed reasoning goes back to
-those of `openai_chat_openrouter`.
+those of `openai_chat_openrouter`. What is sealed goes back to the provider that sealed it, and to no other: a seal that
+passes a translation is marked with its origin, and left out, with a name in `x-dominion-lost`, where it means nothing.
 """
 
 

@@ -15,9 +15,10 @@ from bench.setting import Setting
 from bench.sse_client import Crowd, Tally
 from bench.target import Target
 
-_SHORT, _LONG, _PACE_MS = 16, 528, 2
-_SHORT_CROWDS = 4
-_OPENING_S = 0.001
+SHORT, LONG, PACE_MS = 16, 528, 2
+SHORT_CROWDS = 4
+OPENING_S = 0.001
+"""Between one stream and the next."""
 
 
 def measure(setting: Setting) -> list[Row]:
@@ -36,7 +37,7 @@ def measure(setting: Setting) -> list[Row]:
     jobs = [
         Job(f"{target.name}/{events}", target.pid, partial(run, target, events, crowds))
         for target in setting.targets
-        for events, crowds in ((_SHORT, _SHORT_CROWDS), (_LONG, 1))
+        for events, crowds in ((SHORT, SHORT_CROWDS), (LONG, 1))
     ]
     samples = run_rounds(jobs, setting.plan.stream_rounds)
     seen = ", ".join(f"{name} {share:.2f}" for name, share in reads.items())
@@ -44,9 +45,9 @@ def measure(setting: Setting) -> list[Row]:
 
 
 async def _crowd(target: Target, streams: int, events: int) -> Tally:
-    request = request_bytes(target.stream_port, target.key, completion_body(events=events, pace_ms=_PACE_MS))
+    request = request_bytes(target.stream_port, target.key, completion_body(events=events, pace_ms=PACE_MS))
     crowd = Crowd(target.stream_port, request)
-    tally = await crowd.run(streams, _OPENING_S * streams)
+    tally = await crowd.run(streams, OPENING_S * streams)
     if (tally.complete, tally.events) != (streams, streams * events):
         raise VoidError(
             f"{target.name}: {tally.complete} of {streams} streams, {tally.events} events, {tally.failed[:3]}"
@@ -54,15 +55,20 @@ async def _crowd(target: Target, streams: int, events: int) -> Tally:
     return tally
 
 
-def _row(samples: Mapping[str, Sequence[Sample]], more: str) -> Row:
+def slopes(samples: Mapping[str, Sequence[Sample]]) -> dict[str, list[float]]:
+    """Microseconds per further event, by name, from samples by "name/events"."""
     names = dict.fromkeys(name.partition("/")[0] for name in samples)
-    costs = {
+    return {
         name: [
-            slope(short.cpu_us_per_unit, long.cpu_us_per_unit, _SHORT, _LONG)
-            for short, long in zip(samples[f"{name}/{_SHORT}"], samples[f"{name}/{_LONG}"], strict=True)
+            slope(short.cpu_us_per_unit, long.cpu_us_per_unit, SHORT, LONG)
+            for short, long in zip(samples[f"{name}/{SHORT}"], samples[f"{name}/{LONG}"], strict=True)
         ]
         for name in names
     }
-    opening = {name: median([s.cpu_us_per_unit for s in samples[f"{name}/{_SHORT}"]]) for name in names}
+
+
+def _row(samples: Mapping[str, Sequence[Sample]], more: str) -> Row:
+    costs = slopes(samples)
+    opening = {name: median([s.cpu_us_per_unit for s in samples[f"{name}/{SHORT}"]]) for name in costs}
     facts = ", ".join(f"{name} {us:,.0f} us" for name, us in opening.items())
     return compare("5", "CPU per relayed SSE event", costs, unit="us", more=f"stream of 16: {facts}; {more}")

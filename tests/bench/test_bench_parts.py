@@ -100,7 +100,9 @@ async def test_hanging_up_in_the_middle_ends_the_streams_at_the_mock(provider: t
 async def test_a_stream_without_its_end_mark_is_a_failure(provider: tuple[Provider, int]) -> None:
     _, port = provider
     tally = await Crowd(port, request_bytes(port, "key", completion_body())).run(1, 0)
-    assert (tally.complete, tally.failed) == (0, ["ended without [DONE]"])
+    assert (tally.complete, tally.failed) == (0, ["ended without its last frame"])
+    tally = await Crowd(port, _request(port, 9, 0), b"data: [END]\n\n").run(1, 0)
+    assert (tally.complete, tally.failed) == (0, ["ended without its last frame"])
 
 
 async def test_requests_in_pieces_and_one_after_another_are_each_answered(provider: tuple[Provider, int]) -> None:

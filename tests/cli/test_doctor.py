@@ -69,6 +69,22 @@ def test_a_gateways_folder_in_order_is_ok_and_left_as_it_is(run: Run, port: str,
     assert sorted((path, path.stat().st_size) for path in data.rglob("*")) == before
 
 
+def test_a_database_server_is_asked_and_left_as_it_is(run: Run, port: str, data: Path, postgres_url: str) -> None:
+    _, found = look(run, port, DATABASE_URL=postgres_url)
+    assert (found["database"]["state"], "makes the tables" in found["database"]["text"]) == ("note", True)
+    Database.open(postgres_url)._close()
+    _, found = look(run, port, DATABASE_URL=postgres_url)
+    assert (found["database"]["state"], found["sealing key"]["state"]) == ("ok", "ok")
+    (data / "sealing.key").unlink()
+    code, found = look(run, port, DATABASE_URL=postgres_url)
+    assert (code, found["sealing key"]["state"]) == (1, "wrong")
+
+
+def test_a_database_server_that_does_not_answer_is_named_without_its_password(run: Run, port: str, data: Path) -> None:
+    code, found = look(run, port, DATABASE_URL=f"postgresql://me:hunter2@/gateway?host={data}")
+    assert (code, found["database"]["state"], "hunter2" in str(found)) == (1, "wrong", False)
+
+
 def test_rows_that_wait_in_the_journal_are_counted(run: Run, port: str, data: Path) -> None:
     journal = FileJournal(data / "journal")
     journal.append(HoldRecord("r1", 1, "u", "k", "p", "m", "native", 1, 1, 1))
@@ -117,6 +133,15 @@ def test_what_is_wrong_in_the_folder_is_found(
     assert (code, found[subject]["state"]) == (1, "wrong")
     assert text in found[subject]["text"]
     assert found[subject]["action"]
+
+
+def test_a_sealing_key_in_another_place_is_looked_for_there(run: Run, port: str, data: Path) -> None:
+    lose_key(data)
+    code, found = look(run, port, DOMINION_SEALING_KEY_SOURCE="environment", DOMINION_SEALING_KEY="11" * 32)
+    assert (code, found["sealing key"]["state"]) == (0, "ok")
+    code, found = look(run, port, DOMINION_SEALING_KEY_SOURCE="environment")
+    assert (code, found["sealing key"]["state"]) == (1, "wrong")
+    assert "DOMINION_SEALING_KEY is not set" in found["sealing key"]["text"]
 
 
 def test_a_typo_in_a_file_is_told_with_the_nearest_key(run: Run, port: str, folder: Path) -> None:

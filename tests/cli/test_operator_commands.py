@@ -105,7 +105,7 @@ def test_keys_are_listed_and_revoked(run: Run, server: Scripted) -> None:
     server.answers["GET /admin/keys"] = said({"keys": [KEY | {"revoked_at": None}]})
     server.answers["DELETE /admin/keys/k1"] = said(KEY | {"revoked_at": "2026-01-02T00:00:00Z"})
     listed = admin(run, server, "keys", "list", "usr_1")
-    assert listed.stdout.splitlines()[1].split("\t") == ["k1", "laptop", "abcd", "2026-01-01T00:00:00Z", "-"]
+    assert listed.stdout.splitlines()[1].split("\t") == ["k1", "laptop", "abcd", "2026-01-01T00:00:00Z", "-", "-"]
     assert "revoked since 2026-01-02T00:00:00Z" in admin(run, server, "keys", "revoke", "k1").stdout
     assert [asked.path for asked in server.asked] == ["/admin/keys?user_id=usr_1", "/admin/keys/k1"]
 

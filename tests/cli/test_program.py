@@ -17,7 +17,7 @@ def every_command() -> list[tuple[str, ...]]:
     for name in COMMANDS:
         command = cli.get_command(click.Context(cli), name)
         if isinstance(command, click.Group):
-            found += [(name, child) for child in command.commands]
+            found += [(name, child) for child in command.list_commands(click.Context(command))]
         else:
             found.append((name,))
     return found

@@ -83,7 +83,7 @@ def test_limits_suspension_and_revocation_reach_the_caller_as_exit_codes(
 
 def test_faults_of_a_provider_reach_the_caller_as_sentences(run: Run, program: Program) -> None:
     caller = {"DOMINION_API_URL": program.url, "DOMINION_API_TOKEN": program.user()[1]}
-    for model in ("stub/fail-401", "stub/fail-429", "stub/fail-503", "stub/cut-1", "stub/nonsense"):
+    for model in ("stub/fail-401", "stub/fail-500", "stub/fail-503", "stub/cut-1", "stub/nonsense"):
         result = run("ask", "--model", model, "hello", **caller)
         assert result.exit_code == 1, model
         assert result.stderr.startswith("Error: "), model
@@ -131,3 +131,16 @@ def test_serve_stops_before_it_starts_when_the_configuration_is_wrong(run: Run) 
     result = run("serve", "--port", "many")
     assert result.exit_code == 1
     assert "port" in result.stderr
+
+
+def test_a_key_is_rotated_and_expires(run: Run, admin: Any, program: Program) -> None:
+    user = admin("users", "create", "Grace")["id"]
+    key = admin("keys", "create", user, "--expires-in", "30d")
+    assert key["expires_at"] is not None
+    anew = admin("keys", "rotate", key["id"], "--overlap", "90m")
+    assert anew["replaces"]["id"] == key["id"]
+    assert [program.chat(each["api_key"]).status for each in (key, anew)] == [200, 200]
+    shown = run("keys", "rotate", anew["id"], ADMIN_TOKEN=program.admin_token, DOMINION_API_URL=program.url)
+    assert (shown.exit_code, anew["id"] in shown.stderr) == (0, True)
+    wrong = run("keys", "rotate", anew["id"], "--overlap", "a day", ADMIN_TOKEN=program.admin_token)
+    assert (wrong.exit_code, "90s, 30m, 24h or 7d" in wrong.stderr) == (2, True)

@@ -10,14 +10,21 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+LONGEST_WAIT = 20.0
+"""Seconds."""
+
 
 class Said(NamedTuple):
-    """An answer. Pieces of a stream are sent one by one; `broken` cuts the connection before the promised end."""
+    """An answer. Pieces of a stream are sent one by one, the last one when `heard` is set (None: at once).
+
+    `broken` cuts the connection before the promised end.
+    """
 
     body: bytes | Sequence[bytes] = b"{}"
     status: int = 200
     headers: Mapping[str, str] = MappingProxyType({})
     broken: bool = False
+    heard: threading.Event | None = None
 
 
 class Asked(NamedTuple):
@@ -48,10 +55,10 @@ def said(value: Any, status: int = 200, headers: Mapping[str, str] = MappingProx
     return Said(json.dumps(value).encode(), status, {"content-type": "application/json"} | dict(headers))
 
 
-def events(*values: Any, broken: bool = False) -> Said:
+def events(*values: Any, broken: bool = False, heard: threading.Event | None = None) -> Said:
     """A stream of server-sent events; texts as they are, anything else as JSON."""
     frames = [f"data: {value if isinstance(value, str) else json.dumps(value)}\n\n".encode() for value in values]
-    return Said(frames, 200, {"content-type": "text/event-stream"}, broken)
+    return Said(frames, 200, {"content-type": "text/event-stream"}, broken, heard)
 
 
 class _Listening(ThreadingHTTPServer):
@@ -73,7 +80,7 @@ def scripted(answers: Mapping[str, Said], tls: ssl.SSLContext | None = None) -> 
         def do_GET(self) -> None:
             self.answer()
 
-        do_POST = do_DELETE = do_GET  # noqa: N815 - names of http.server
+        do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - names of http.server
 
         def answer(self) -> None:
             headers = {name.lower(): value for name, value in self.headers.items()}
@@ -86,9 +93,13 @@ def scripted(answers: Mapping[str, Said], tls: ssl.SSLContext | None = None) -> 
                 self.send_header(name, value)
             self.send_header("content-length", str(sum(map(len, pieces)) + answer.broken))
             self.end_headers()
-            for piece in pieces:
+            for piece in pieces[:-1]:
                 self.wfile.write(piece)
                 self.wfile.flush()
+            if answer.heard is not None:
+                answer.heard.wait(LONGEST_WAIT)
+            self.wfile.write(b"".join(pieces[-1:]))
+            self.wfile.flush()
             self.close_connection = self.close_connection or answer.broken
 
         def log_message(self, *_: Any) -> None:

@@ -6,7 +6,14 @@ import pytest
 
 from dominion.client.errors import GatewayUnreachable, read_error
 from dominion.domain import errors
-from dominion.domain.errors import DominionError, LimitExceeded, QuotaExceeded, UnexpectedResponse, WrongMethod
+from dominion.domain.errors import (
+    DominionError,
+    LimitExceeded,
+    QuotaExceeded,
+    SwitchProposed,
+    UnexpectedResponse,
+    WrongMethod,
+)
 from dominion.wire.native import NATIVE
 
 
@@ -21,6 +28,8 @@ def example(kind: type[DominionError]) -> DominionError:
         )
     if issubclass(kind, WrongMethod):
         return kind("Not so.", allowed=("GET", "POST"))
+    if issubclass(kind, SwitchProposed):
+        return kind("Switch?", model="a/b", more_input_usd_per_million="-1", more_request_usd="0.05")
     return kind("It failed.", action="Do this.", param="field")
 
 
@@ -34,6 +43,7 @@ def test_every_error_comes_back_as_the_class_it_was(kind: type[DominionError]) -
     read = read_error(400, NATIVE.write_error(sent, "req_1"), 7.0)
     assert type(read) is kind
     assert (read.message, read.action, read.param) == (sent.message, sent.action, sent.param)
+    assert read.details == sent.details
     assert read.__notes__ == ["request id: req_1"]
 
 

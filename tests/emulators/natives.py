@@ -230,12 +230,14 @@ class Natives(Listening):
     """Every native API on a port of its own, and the endpoints of their sign-ins on the last one.
 
     `files` is a folder for the files of sign-ins, which `write_files` fills. `tokens` counts what was asked of each
-    token endpoint.
+    token endpoint. `counts` are answers (status, body) to requests that count tokens, by path; `counted` the requests.
     """
 
     def __init__(self, files: Path) -> None:
         self.files = files
         self.tokens: dict[str, int] = {}
+        self.counts: dict[str, tuple[int, bytes]] = {}
+        self.counted: list[Asked] = []
         self._key = generate_private_key(65537, 2048)
         self._checks: dict[str, Check] = {
             "anthropic": _shows(x_api_key="sk-ant-canary"),
@@ -271,6 +273,12 @@ class Natives(Listening):
         apis = [native for native in NATIVES if native.provider == provider]
 
         async def answer(asked: Asked, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if asked.path in self.counts:
+                self._checks[provider](asked)
+                self.counted.append(asked)
+                status, told = self.counts[asked.path]
+                await say(writer, status, b"application/json", told)
+                return
             try:
                 native, stream = _meant(asked, apis)
                 self._checks[provider](asked)

@@ -7,7 +7,17 @@ import pytest
 
 from tests.house.source import ROOT, shown, tree
 
-MONEY = ("src/dominion/domain/usage.py", "src/dominion/rules/pricing.py")
+MONEY = (
+    "src/dominion/domain/usage.py",
+    "src/dominion/rules/pricing.py",
+    "src/dominion/rules/quoting.py",
+    "src/dominion/rules/repricing.py",
+    "src/dominion/rules/choosing.py",
+    "src/dominion/rules/reconcile.py",
+    "src/dominion/services/quoting.py",
+    "src/dominion/services/repricing.py",
+    "src/dominion/services/listing.py",
+)
 
 
 @pytest.mark.parametrize("name", MONEY)

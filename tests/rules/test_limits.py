@@ -4,10 +4,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dominion.domain.allowances import ScopeLimits
 from dominion.domain.errors import QuotaExceeded, RateLimited, TooManyConcurrent
 from dominion.domain.people import Limits
 from dominion.domain.usage import NANO_PER_USD, Price, Usage
-from dominion.rules.limits import SHORTEST_ANSWER, Ask, Grant, Rate, Standing, Window, judge
+from dominion.rules.limits import (
+    SHORTEST_ANSWER,
+    Ask,
+    Grant,
+    Rate,
+    ScopeStanding,
+    Standing,
+    Window,
+    judge,
+    judge_scopes,
+)
 from dominion.rules.pricing import charge
 
 NOW = 1_767_571_200.0 + 3600  # 2026-01-05T01:00:00Z
@@ -82,6 +93,20 @@ def test_a_free_model_runs_when_the_money_is_gone() -> None:
     one = standing(Limits(monthly_spend_nano=0))
     free = Ask(input_bound=100, output_cap=50, choices=1, price=Price(input=0, output=0))
     assert verdict(one, free).nano == 0
+
+
+def test_what_costs_nothing_runs_when_more_than_the_money_is_gone() -> None:
+    free = Ask(100, 50, 1, Price(input=0, output=0))
+    one = standing(Limits(monthly_spend_nano=1_000))
+    one.month.spend = 5_000
+    granted = verdict(one, free)
+    assert granted == Grant(50, 150, 0, lowered=False)
+    limits = ScopeLimits(daily_spend_nano=1_000, monthly_spend_nano=1_000)
+    scope = ScopeStanding(limits, Window(20_458, spend=5_000), Window(2026 * 12, spend=5_000), Rate(), scope="key:k1")
+    times = {"now": NOW, "monotonic": 100.0, "rate_window": 60.0}
+    assert judge_scopes([scope], free, granted, **times) == granted
+    with pytest.raises(QuotaExceeded):
+        judge_scopes([scope], ASK, Grant(50, 150, 200_000, lowered=False), **times)
 
 
 @pytest.mark.promise("000-051")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dominion.domain.usage import Price, Usage, usd
-from dominion.rules.pricing import UNBOUNDED, affordable_output, charge, pico_per_token, worst_case
+from dominion.rules.pricing import UNBOUNDED, affordable_output, charge, is_leap, pico_per_token, worst_case
 
 GPT_4O = Price(input=2_500_000, output=10_000_000, cache_read=1_250_000)
 CLIFF = Price(input=3_000_000, output=15_000_000, above=200_000, above_price=Price(input=6_000_000, output=22_500_000))
@@ -153,3 +153,21 @@ def _cliffs(price: Price) -> set[int]:
     if price.above is None or price.above_price is None:
         return set()
     return {price.above} | _cliffs(price.above_price)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "leap"),
+    [
+        (GPT_4O, Price(input=250_000_000, output=1_000_000_000), False),
+        (GPT_4O, Price(input=250_000_001, output=10_000_000), True),
+        (GPT_4O, Price(input=25_000, output=100_000), False),
+        (GPT_4O, Price(input=25_000, output=99_999), True),
+        (GPT_4O, Price(input=2_500_000, output=10_000_000, cache_read=12_499), True),
+        (GPT_4O, Price(input=2_500_000, output=10_000_000, cache_write=1), False),
+        (Price(input=0, output=0), Price(input=1, output=0), True),
+        (Price(input=1, output=1), Price(input=0, output=1), True),
+        (None, GPT_4O, False),
+    ],
+)
+def test_a_price_a_hundred_times_off_is_a_leap(before: Price | None, after: Price, leap: bool) -> None:  # noqa: FBT001
+    assert is_leap(before, after) is leap

@@ -41,9 +41,10 @@ def test_a_hint_is_never_out_of_bounds(told: bytes) -> None:
     assert wait is None or 0 <= wait <= LONGEST_HINT
 
 
-def network(*, sent: bool) -> e.NetworkFailure:
+def network(*, sent: bool, unanswered: bool = False) -> e.NetworkFailure:
     error = e.NetworkFailure("broken")
     error.sent = sent
+    error.unanswered = unanswered
     return error
 
 
@@ -57,8 +58,9 @@ def timeout(*, sent: bool, status: int | None = None) -> e.ProviderTimeout:
     ("error", "headers", "repeats", "may"),
     [
         (network(sent=False), None, 5, True),
-        (network(sent=True), None, 0, True),
-        (network(sent=True), None, 1, False),
+        (network(sent=True, unanswered=True), None, 0, True),
+        (network(sent=True, unanswered=True), None, 1, False),
+        (network(sent=True), None, 0, False),
         (network(sent=True), {}, 0, False),
         (timeout(sent=False), None, 0, True),
         (timeout(sent=True), None, 0, False),

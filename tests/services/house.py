@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from dominion.domain.allowances import ScopeLimits
 from dominion.domain.contracts import Authority, Call, Exchange, Receipt
-from dominion.domain.errors import NetworkFailure, ProviderError
+from dominion.domain.errors import NetworkFailure, ProviderError, UnknownModel
 from dominion.domain.people import Limits, Principal, User
 from dominion.domain.providers import ModelRow, Origin, ProviderRow, Slot, Target
 from dominion.domain.records import UsageRow
@@ -15,10 +16,16 @@ from dominion.domain.usage import Price
 from dominion.services.admission import Admission
 from dominion.services.completion import Completions, Rules
 from dominion.services.counters import Counters
+from dominion.services.fallback_audit import FallbackAudit
+from dominion.services.lineup import Lineup
 from dominion.services.posting import Posting
-from dominion.services.router import Router, RouterRules
+from dominion.services.router import Listeners, Router, RouterRules
 from dominion.services.routing import Routing
+from dominion.services.scopes import Scopes
 from dominion.stores.memory import MemoryJournal, MemoryLedger
+from dominion.stores.memory_allowances import MemoryBudgets
+from dominion.stores.memory_attempts import MemoryAttempts
+from dominion.stores.memory_registry import MemoryAudit
 from dominion.wire.anthropic_messages import ANTHROPIC_MESSAGES
 from dominion.wire.fields import read_fields
 from dominion.wire.openai_chat import OPENAI_CHAT
@@ -97,6 +104,13 @@ def unsent() -> NetworkFailure:
     return error
 
 
+def closed() -> NetworkFailure:
+    """The connection was closed without a byte of an answer."""
+    error = NetworkFailure("eof")
+    error.unanswered = True
+    return error
+
+
 class Upstream:
     """Implements `domain.contracts.Upstream`: each provider answers its plays in turn."""
 
@@ -156,6 +170,8 @@ class Everywhere:
     def resolve(self, model: str, provider: str, slots: Sequence[Slot]) -> list[tuple[Slot, str, ModelRow | None]]:
         assert provider == "auto"
         found = {slot.row.id: slot for slot in slots}
+        if model not in self._models:
+            raise UnknownModel(f"No provider here serves a model {model!r}.")
         return [
             (found[name], model, ModelRow(id=model, provider=name, max_output=most))
             for name, most in self._models[model]
@@ -176,6 +192,8 @@ class House:
         chance: Callable[[], float] = lambda: 0.5,
         fallback: Sequence[str] = (),
         larger: Mapping[str, str] | None = None,
+        ask_first: bool = False,
+        aliases: Mapping[str, Sequence[str]] | None = None,
         wire: str = "openai_chat",
     ) -> None:
         self.clock = HandClock()
@@ -183,41 +201,85 @@ class House:
         self.slept: list[float] = []
         self.counters = Counters()
         self.ledger = MemoryLedger()
-        self.posting = Posting(MemoryJournal(), self.ledger)
+        self.journal = MemoryJournal()
+        self.attempts = MemoryAttempts(self.ledger)
+        self.posting = Posting(self.journal, self.ledger, self.attempts)
+        self.audit = MemoryAudit(b"a" * 32)
+        self.stood_in = FallbackAudit(self.audit, self.clock)
         self.admission = Admission(self.ledger, self.posting, self.clock, 60.0)
-        self.router = Router(rules or RouterRules(), self.counters, self.clock, chance, self._sleep)
+        told = Listeners(self.posting.note, self.stood_in.note)
+        self.router = Router(rules or RouterRules(), self.counters, self.clock, chance, self._sleep, told)
         self.user = User("usr_1", "A", None, "active", limits or Limits(), 0)
         self._count = 0
         routing = Routing(
             Everywhere(models or {"m": [(name, 0) for name in names]}),
-            [_slot(name, wire) for name in names],
+            Lineup([_slot(name, wire) for name in names], dict.fromkeys(names, authority) if authority else {}),
             {dialect.name: dialect for dialect in (OPENAI_CHAT, ANTHROPIC_MESSAGES)},
             lambda provider, _model, _at: (prices or {}).get(provider, CHEAP),
             self.clock,
-            dict.fromkeys(names, authority) if authority else {},
             fallback=fallback,
             larger=larger,
+            ask_first=ask_first,
+            aliases=aliases,
         )
+        self.budgets = MemoryBudgets()
+        self.scopes = Scopes(self.budgets, self.ledger, self.posting, self.admission, self.clock)
         self.completions = Completions(
-            routing, self.admission, self.upstream, self.counters, self.clock, Rules(1000, 1, False), self.router
+            routing,
+            self.admission,
+            self.upstream,
+            self.counters,
+            self.clock,
+            Rules(1000, 1, False),
+            self.router,
+            self.scopes,
         )
 
     def play(self, name: str, *plays: Play) -> None:
         """What a provider answers from now on."""
         self.upstream.plays[name] += plays
 
-    async def ask(self, *, stream: bool = False, model: str = "m", **fields: Any) -> Heard:
-        """One call at the door of OpenAI chat."""
+    async def ask(self, **fields: Any) -> Heard:
+        """Answer one call; arguments as those of `call`."""
         heard = Heard()
+        await self.completions.answer(self.call(**fields), heard)
+        return heard
+
+    def call(
+        self,
+        *,
+        stream: bool = False,
+        model: str = "m",
+        first: bool = False,
+        accept: str = "",
+        key: str = "k1",
+        labels: tuple[str, str] = ("", ""),
+        **fields: Any,
+    ) -> Call:
+        """One call at the door of OpenAI chat; `first`: be asked before another model answers; `labels` are those of
+        the customer and of the run."""
         turns = [{"role": "user", "content": "Hi"}]
         body = json.dumps({"model": model, "messages": turns, "stream": stream, **fields}).encode()
         self._count += 1
-        principal = Principal(self.user, "k1")
-        call = Call(
-            f"req_{self._count}", OPENAI_CHAT, read_fields(body), len(body), principal, self.clock.monotonic(), {}
+        principal = Principal(self.user, key)
+        return Call(
+            id=f"req_{self._count}",
+            door=OPENAI_CHAT,
+            fields=read_fields(body),
+            size=len(body),
+            principal=principal,
+            received=self.clock.monotonic(),
+            carried={},
+            ask=first,
+            accept=accept,
+            customer=labels[0],
+            run=labels[1],
         )
-        await self.completions.answer(call, heard)
-        return heard
+
+    async def budget(self, scope: str, **limits: Any) -> None:
+        """Set limits of a scope."""
+        await self.budgets.put_budget(scope, ScopeLimits(**limits), int(self.clock.now()))
+        await self.scopes.load()
 
     def asked(self) -> str:
         """The providers that were asked since the last question, by their first letters."""

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from dominion.domain.records import HoldRecord, UsageRow
+from dominion.domain.records import AttemptRecord, HoldRecord, UsageRow
 
 HOLD = HoldRecord(
     id="req_1",
@@ -45,3 +45,9 @@ def hold(number: int) -> HoldRecord:
 
 def row(number: int, **changes: object) -> UsageRow:
     return msgspec.structs.replace(ROW, id=f"req_{number}", **changes)
+
+
+def attempt(request: int, number: int) -> AttemptRecord:
+    return AttemptRecord(
+        f"req_{request}", number, ROW.at, "stub", "fail-503", 503, "provider_unavailable", 3, 0, 0, 0, 0
+    )

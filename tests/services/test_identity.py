@@ -11,6 +11,7 @@ from dominion.domain.errors import Forbidden, Unauthenticated
 from dominion.domain.people import ApiKey, Limits, User
 from dominion.services.identity import Identity
 from dominion.stores.memory import MemoryPeople
+from tests.services.clocks import HandClock
 
 CHEAPEST = argon2.Parameters(
     type=argon2.Type.ID, version=19, salt_len=8, hash_len=16, time_cost=1, memory_cost=8, parallelism=1
@@ -35,19 +36,19 @@ class House:
     """A people store with one user, and an identity over it."""
 
     def __init__(self, hasher: type[KeyHasher] = KeyHasher) -> None:
+        self.clock = HandClock()
         self.people = MemoryPeople()
         self.hasher = hasher(b"p" * 32, CHEAPEST)
-        self.identity = Identity(self.people, self.hasher)
+        self.identity = Identity(self.people, self.hasher, self.clock)
 
-    async def key(self, user_id: str = "usr_1") -> str:
+    async def key(self, user_id: str = "usr_1", expires_at: int | None = None) -> str:
         if await self.people.user(user_id) is None:
             await self.people.add_user(User(user_id, "A", None, "active", Limits(), 0))
         minted = mint()
         parts = split(minted.plain)
         assert parts is not None
-        record = ApiKey(
-            minted.id, user_id, None, self.hasher.hash(parts[1]), self.hasher.digest(parts[1]), minted.plain[-4:], 0
-        )
+        hashes = self.hasher.hash(parts[1]), self.hasher.digest(parts[1])
+        record = ApiKey(minted.id, user_id, None, *hashes, minted.plain[-4:], 0, expires_at=expires_at)
         await self.people.add_key(record)
         return minted.plain
 
@@ -77,7 +78,7 @@ async def test_a_right_digest_with_a_wrong_argon2_record_is_refused() -> None:
     parts = split(key)
     assert parts is not None
     house.people = MemoryPeople()
-    house.identity = Identity(house.people, house.hasher)
+    house.identity = Identity(house.people, house.hasher, house.clock)
     await house.people.add_user(User("usr_1", "A", None, "active", Limits(), 0))
     record = house.hasher.hash("another secret")
     await house.people.add_key(ApiKey(parts[0], "usr_1", None, record, house.hasher.digest(parts[1]), "", 0))
@@ -127,3 +128,33 @@ async def test_a_key_revoked_while_it_is_verified_is_not_remembered() -> None:
     with pytest.raises(Unauthenticated):
         await running
     assert house.identity.recognise(key) is None
+
+
+async def test_a_key_expires_in_its_second_whether_it_was_seen_before_or_not() -> None:
+    house = House()
+    ends = int(house.clock.now()) + 60
+    seen, unseen, later = await house.key(expires_at=ends), await house.key(expires_at=ends), await house.key()
+    assert (await house.identity.identify(seen)).expires_at == ends
+    await house.identity.identify(later)
+    house.clock.move(59)
+    assert house.identity.recognise(seen) is not None
+    house.clock.move(1)
+    assert house.identity.recognise(seen) is None
+    for key in (seen, unseen, seen):
+        with pytest.raises(Unauthenticated, match="expired"):
+            await house.identity.identify(key)
+    assert house.identity.argon2_runs == 2
+    assert house.identity.recognise(later) is not None
+
+
+async def test_a_key_that_was_given_an_end_is_checked_again() -> None:
+    house = House()
+    key = await house.key()
+    await house.identity.identify(key)
+    key_id = key.split("_")[1]
+    await house.people.expire_key(key_id, int(house.clock.now()) + 5)
+    house.identity.forget_key(key_id)
+    assert (await house.identity.identify(key)).expires_at is not None
+    house.clock.move(5)
+    with pytest.raises(Unauthenticated, match="expired"):
+        await house.identity.identify(key)

@@ -18,6 +18,7 @@ from dominion.services.router import RouterRules
 from tests.services.house import (
     House,
     Play,
+    closed,
     failing,
     streamed,
     text_event,
@@ -76,7 +77,7 @@ async def test_a_fault_of_the_request_is_not_tried_elsewhere() -> None:
         failing(503),
         failing(529),
         unsent(),
-        NetworkFailure("eof"),
+        closed(),
     ],
 )
 async def test_what_cost_nothing_is_asked_again(play: Play) -> None:
@@ -91,6 +92,7 @@ async def test_what_cost_nothing_is_asked_again(play: Play) -> None:
     "play",
     [
         ProviderTimeout("silent"),
+        NetworkFailure("eof inside the head"),
         streamed(NetworkFailure("reset")),
         streamed(ProviderTimeout("silent")),
         failing(200, "half"),
@@ -109,7 +111,7 @@ async def test_what_may_have_been_billed_or_is_for_ever_is_asked_elsewhere_only(
 
 async def test_a_connection_that_breaks_before_any_answer_is_tried_once_more_only() -> None:
     house = House("ant")
-    house.play("ant", *[NetworkFailure("eof") for _ in range(4)])
+    house.play("ant", *[closed() for _ in range(4)])
     with pytest.raises(NetworkFailure):
         await house.ask()
     assert house.asked() == "aa"

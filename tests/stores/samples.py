@@ -3,7 +3,7 @@
 import msgspec
 
 from dominion.domain.people import ApiKey, Limits, User
-from dominion.domain.records import HoldRecord, UsageRow
+from dominion.domain.records import AttemptRecord, HoldRecord, UsageRow
 
 AT = 1_790_000_000_000
 """Epoch milliseconds of 2026-09-21T13:33:20Z."""
@@ -33,7 +33,9 @@ ROW = UsageRow(
     finish="stop",
     over_hold=False,
     error="Größe ≠ 0",
+    list_nano=772_503,
 )
+ATTEMPT = AttemptRecord("req_0", 1, AT, "openai", "gpt-4o", 503, "provider_unavailable", 120, 33, 4, 55_000, 2)
 
 
 def user(number: int, **changes: object) -> User:
@@ -50,3 +52,7 @@ def row(number: int, **changes: object) -> UsageRow:
 
 def hold(number: int) -> HoldRecord:
     return msgspec.structs.replace(HOLD, id=f"req_{number}")
+
+
+def attempt(request: int, number: int, **changes: object) -> AttemptRecord:
+    return msgspec.structs.replace(ATTEMPT, request_id=f"req_{request}", number=number, **changes)

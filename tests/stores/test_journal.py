@@ -16,7 +16,7 @@ from dominion.domain.stores import Journal
 from dominion.stores.frames import MAX_PAYLOAD, frame
 from dominion.stores.journal import SEGMENT_BYTES, FileJournal
 from dominion.stores.memory import MemoryJournal
-from tests.stores.samples import hold, row
+from tests.stores.samples import attempt, hold, row
 
 Restart = Callable[[], Journal]
 
@@ -342,6 +342,15 @@ def test_a_full_journal_refuses_holds_first_then_rows_and_takes_both_when_it_was
     assert appended(journal, (row(number) for number in range(100, 900))) >= 59
     journal.close()
     assert limit - size < sum(path.stat().st_size for path in tmp_path.iterdir()) <= limit
+
+
+def test_a_full_journal_refuses_attempts_before_rows(tmp_path: Path) -> None:
+    journal = FileJournal(tmp_path, max_bytes=len(frame(msgspec.msgpack.encode(row(100)))) * 64)
+    assert appended(journal, (attempt(number, 1) for number in range(100, 900))) > 60
+    for number in range(100, 103):
+        journal.append(row(number))
+    assert appended(journal, [attempt(900, 1)]) == 0
+    journal.close()
 
 
 def test_a_record_that_no_reader_would_believe_is_refused(journal: FileJournal) -> None:

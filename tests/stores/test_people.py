@@ -106,3 +106,15 @@ async def test_a_key_is_revoked_once_and_keeps_the_first_time(stores: Stores) ->
     assert await stores.people.key("k1") == (key(1, revoked_at=100), USER)
     assert await stores.people.key("k2") == (key(2), USER)
     assert await stores.people.revoke_key("k3", 100) is None
+
+
+async def test_a_key_expires_at_the_earliest_time_that_was_said(stores: Stores) -> None:
+    await stores.people.add_user(USER)
+    await stores.people.add_key(KEY)
+    await stores.people.add_key(key(2, expires_at=500))
+    assert await stores.people.expire_key("k1", 200) == key(1, expires_at=200)
+    assert await stores.people.expire_key("k1", 300) == key(1, expires_at=200)
+    assert await stores.people.expire_key("k1", 100) == key(1, expires_at=100)
+    assert await stores.people.key("k1") == (key(1, expires_at=100), USER)
+    assert await stores.people.key("k2") == (key(2, expires_at=500), USER)
+    assert await stores.people.expire_key("k3", 100) is None

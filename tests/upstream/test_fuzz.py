@@ -11,6 +11,7 @@ from dominion.domain.errors import ProviderError
 from dominion.upstream.bounds import Ceilings
 from dominion.upstream.connection import Connection
 from dominion.upstream.exchange import HttpExchange
+from dominion.upstream.outbox import Outbox
 from tests.upstream.conftest import MakeUpstream
 from tests.upstream.hostile import LIMIT, chunked, once, serve, whole
 
@@ -132,10 +133,12 @@ async def outcome(pieces: list[bytes]) -> tuple[Outcome, bool]:
     """What these pieces and then the end of the connection amount to, and whether the connection was given back."""
     loop = asyncio.get_running_loop()
     owner = Owner()
-    connection = Connection(owner, loop, Ceilings(buffered=64))
+    outbox = Outbox()
+    connection = Connection(owner, loop, Ceilings(buffered=64), outbox)
     wire = Wire(loop, connection)
     connection.connection_made(wire)
     reading = asyncio.create_task(consume(connection.ask(b"", loop.time() + 100)))
+    outbox.flush()
     async with asyncio.timeout(2):
         for piece in pieces:
             await wire.reading.wait()

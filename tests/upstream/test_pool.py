@@ -53,7 +53,34 @@ async def test_a_fresh_connection_that_dies_is_not_tried_again(upstream: MakeUps
             await ask(client, server)
         assert len(server.peers) == 1
     assert caught.value.sent
+    assert caught.value.unanswered
     assert client.counters.retried == 0
+
+
+async def test_a_connection_that_dies_inside_the_head_had_begun_to_answer(upstream: MakeUpstream) -> None:
+    client = upstream()
+    async with serve(dying(0, b"HTTP/1.1 200 OK\r\n")) as server:
+        with pytest.raises(NetworkFailure) as caught:
+            await ask(client, server)
+    assert not caught.value.unanswered
+
+
+async def test_a_request_that_was_asked_twice_does_not_count_as_unanswered(upstream: MakeUpstream) -> None:
+    client = upstream()
+
+    async def script(peer: Peer) -> None:
+        if peer.number == 0:
+            await peer.request()
+            await peer.say(whole(b"0"))
+        await peer.request()
+
+    async with serve(script) as server:
+        assert await ask(client, server) == b"0"
+        with pytest.raises(NetworkFailure) as caught:
+            await ask(client, server)
+        assert len(server.peers) == 2
+    assert not caught.value.unanswered
+    assert client.counters.retried == 1
 
 
 async def test_a_server_that_hangs_up_at_once_never_leaves_a_request_waiting(upstream: MakeUpstream) -> None:

@@ -37,11 +37,18 @@ class Program:
     """`dominion serve`, started by `with`, ended by its end. `url` is known once it is ready."""
 
     def __init__(
-        self, folder: Path, *options: str, toml: str = "", command: Sequence[str] = COMMAND, **environment: str
+        self,
+        folder: Path,
+        *options: str,
+        toml: str = "",
+        command: Sequence[str] = COMMAND,
+        pass_fds: Sequence[Any] = (),  # of int; Any lets tests hand in a dict of environment variables
+        **environment: str,
     ) -> None:
         self.folder = folder
         self.options = options
         self.command = command
+        self.pass_fds = pass_fds
         self.environment = {
             name: value
             for name, value in os.environ.items()
@@ -51,6 +58,7 @@ class Program:
             "PORT": "0",
             "ADMIN_TOKEN": ADMIN_TOKEN,
             "RATE_LIMIT_MAX": "0",
+            "ROUTER_RETRY_COUNT": "0",
             **environment,
         }
         folder.mkdir(parents=True, exist_ok=True)
@@ -58,6 +66,7 @@ class Program:
             (folder / "dominion.toml").write_text(toml)
         self.process: subprocess.Popen[str] | None = None
         self.lines: list[str] = []
+        self.said = threading.Condition()
         self.url = ""
         self.key = ""
         self.admin_token = ADMIN_TOKEN
@@ -81,6 +90,7 @@ class Program:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            pass_fds=self.pass_fds,
         )
         found: queue.Queue[str] = queue.Queue()
         self._reader = threading.Thread(target=self._read, args=(self.process, found), daemon=True)
@@ -93,13 +103,16 @@ class Program:
         if not self.url:
             self.process.wait()
             raise AssertionError("ended at its start:\n" + "".join(self.lines))
-        return time.monotonic() - began
+        self.start_seconds = time.monotonic() - began
+        return self.start_seconds
 
     def _read(self, process: "subprocess.Popen[str]", found: "queue.Queue[str]") -> None:
         assert process.stdout is not None
         with process.stdout:
             for line in process.stdout:
-                self.lines.append(line)
+                with self.said:
+                    self.lines.append(line)
+                    self.said.notify_all()
                 key = re.search(r"(dom_[0-9a-f]+_[A-Za-z0-9_-]{20,})", line)
                 if key and not self.key:
                     self.key = key[1]
@@ -107,6 +120,11 @@ class Program:
                 if ready:
                     found.put(ready[1])
         found.put("")
+
+    def wait_for_line(self, text: str, times: int = 1) -> None:
+        """Return when it has printed or logged so many lines with this text."""
+        with self.said:
+            assert self.said.wait_for(lambda: sum(text in line for line in self.lines) >= times, START_SECONDS), text
 
     @property
     def pid(self) -> int:

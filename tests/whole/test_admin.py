@@ -208,7 +208,7 @@ def test_every_admin_route_is_closed_to_strangers_and_to_callers(program: Progra
         for method, each in item.items()
         if path.startswith("/admin/") or each["security"] == [{"admin": []}]
     ]
-    assert len(routes) == 11
+    assert len(routes) > 20
     for method, path in routes:
         program.admin("GET", "/admin/users?limit=1")  # a right token ends the slowing down
         answer = program.ask(method.upper(), path.replace("{id}", "x"), token=key)
@@ -316,8 +316,8 @@ def test_metrics_count_what_was_done_and_name_nobody(program: Program) -> None:
         "dominion_tokens_total{kind=input,provider=stub}": tokens_in,
         "dominion_tokens_total{kind=output,provider=stub}": 21,
         "dominion_cost_nano_usd_total{provider=stub}": 1000 * tokens_in + 2000 * 21,
-        "dominion_attempts_failed_total{code=provider_rate_limited,provider=stub}": 4,  # asked again three times
-        "dominion_attempts_failed_seconds_count{provider=stub}": 4,
+        "dominion_attempts_failed_total{code=provider_rate_limited,provider=stub}": 1,
+        "dominion_attempts_failed_seconds_count{provider=stub}": 1,
         "dominion_attempts_answered_seconds_count{provider=stub}": 3,
         "dominion_refused_total{code=provider_rate_limited}": 1,
         "dominion_refused_total{code=model_not_found}": 1,
@@ -347,7 +347,7 @@ def test_the_openapi_document_describes_every_route_and_refers_to_nothing_that_i
     assert len(names) == len(set(names)) > 15
     schemes = document["components"]["securitySchemes"].keys()
     for path, method, each in operations:
-        assert method in {"get", "post", "delete"}
+        assert method in {"get", "post", "put", "patch", "delete"}
         assert each["responses"].keys() & {"200", "201"}
         assert {name for need in each["security"] for name in need} <= schemes
         declared = {one["name"] for one in each.get("parameters", []) if one["in"] == "path" and one["required"]}

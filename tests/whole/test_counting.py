@@ -152,3 +152,15 @@ def test_the_request_counts_against_the_rate_of_completions_too(folder: Path) ->
         _, key = program.user(requests_per_minute=2)
         assert program.ask("POST", ANTHROPIC, {"model": "stub", "messages": MESSAGES}, token=key).status == 200
         assert [program.chat(key).status for _ in range(2)] == [200, 429]
+
+
+def test_a_callers_own_key_counts_for_the_caller_alone(program: Program, provider: Scripted, key: str) -> None:
+    own = program.user()[1]
+    assert program.ask("PUT", "/v1/llm/credentials/anthropic", {"api_key": "CANARY-own-1"}, token=own).status == 200
+    kept, others = (by_anthropic(program, each, "claude-sonnet-4-5") for each in (own, key))
+    assert [asked.headers["x-api-key"] for asked in provider.asked] == ["CANARY-own-1", "sk-ant-0123456789"]
+    assert (kept.headers["x-dominion-key"], others.headers.get("x-dominion-key")) == ("own", None)
+    told = {"type": "error", "error": {"type": "invalid_request_error", "message": "Not with CANARY-own-1."}}
+    provider.answers[f"POST {ANTHROPIC}"] = said(told, 400)
+    refused = by_anthropic(program, own, "claude-sonnet-4-5")
+    assert (refused.status, b"CANARY" in refused.body) == (400, False)

@@ -44,7 +44,7 @@ def test_the_next_provider_answers_and_the_operator_sees_which_ones_fail(tmp_pat
 
 
 def test_a_caller_who_leaves_while_the_gateway_waits_ends_the_request_at_once(tmp_path: Path) -> None:
-    with Program(tmp_path) as program:  # the stub asks to be asked again after a second
+    with Program(tmp_path, ROUTER_RETRY_COUNT="3") as program:  # the stub asks to be asked again after a second
         user_id, key = program.user()
         caller = http.client.HTTPConnection(program.url.removeprefix("http://"))
         body = json.dumps({"model": "stub/fail-429", "messages": TURNS})

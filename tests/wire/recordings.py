@@ -51,17 +51,18 @@ def recordings_at(path: re.Pattern[str], provider: str) -> list[Recording]:
 
 def providers_at(path: re.Pattern[str]) -> tuple[str, ...]:
     """Providers that have such recordings; from the index. Empty where there are none."""
-    return tuple(sorted({row["provider"] for row in _index() if path.search(row["path"].partition("?")[0])}))
+    return tuple(sorted({row["provider"] for row in index() if path.search(row["path"].partition("?")[0])}))
 
 
 def providers_with(*path_tails: str, kind: str | None = None) -> tuple[str, ...]:
     """Providers that have such recordings; from the index, so cheap enough for parametrisation. Empty if absent."""
-    fitting = (row for row in _index() if row["path"].partition("?")[0].endswith(path_tails))
+    fitting = (row for row in index() if row["path"].partition("?")[0].endswith(path_tails))
     return tuple(sorted({row["provider"] for row in fitting if kind in (None, row["kind"])}))
 
 
 @functools.cache
-def _index() -> list[dict[str, str]]:
+def index() -> list[dict[str, str]]:
+    """A row for each recording: provider, path, status and more. Empty where there are none."""
     if not FOLDER.is_dir():
         return []
     with (FOLDER / "INDEX.tsv").open(encoding="utf-8", newline="") as index:

@@ -6,7 +6,8 @@ A further dialect is one more `Replayed` in `ROWS`; it needs no test of its own.
 import json
 import random
 import re
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -222,12 +223,12 @@ def places() -> list[tuple[Replayed, str]]:
 
 class Count(NamedTuple):
     """Recordings of one dialect at one provider: all of them, those that pass every check, those whose usage the other
-    meter reads too, and how many of these with an explanation. `failing`: ids and reasons."""
+    meter reads too, and how many of these with which explanation. `failing`: ids and reasons."""
 
     recordings: int
     passing: int
     metered: int
-    explained: int
+    explained: Mapping[str, int]
     failing: tuple[str, ...]
 
 
@@ -238,7 +239,7 @@ def counts(*, every_byte: bool = True) -> dict[tuple[str, str], Count]:
 
 def _count(row: Replayed, provider: str, *, every_byte: bool) -> Count:
     found = supported(row, provider)
-    failing, metered, explained = [], 0, 0
+    failing, metered, explained = [], 0, Counter[str]()
     for one in found:
         try:
             if one.kind != "json":
@@ -246,14 +247,8 @@ def _count(row: Replayed, provider: str, *, every_byte: bool) -> Count:
                 check_relay(row, one, every_byte=every_byte)
             needed = check_meter(row, one)
             metered += needed is not None
-            explained += bool(needed)
+            explained.update(needed or ())
             check_rewriting(row, one)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is counted and told
             failing.append(f"{one.id}: {apart(row, one) or repr(error)}")
     return Count(len(found), len(found) - len(failing), metered, explained, tuple(failing))
-
-
-if __name__ == "__main__":
-    for (dialect, provider), count in counts().items():
-        print(f"{dialect:20}{provider:16}", *(f"{number:6}" for number in count[:4]))  # noqa: T201 - a table to look at
-        print(*(f"    {line}" for line in count.failing), sep="\n", end="\n" * bool(count.failing))  # noqa: T201

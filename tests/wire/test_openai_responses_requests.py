@@ -180,7 +180,7 @@ def test_state_that_a_provider_keeps_is_relayed_but_never_translated(state: dict
 
 def test_the_peek_tells_model_stream_and_cap() -> None:
     assert peek(stream=True, max_output_tokens=9) == Peek(model="m", stream=True, output_cap=9)
-    assert peek(input=None, previous_response_id="resp_1") == Peek(model="m", stream=False)
+    assert peek(input=None, previous_response_id="resp_1") == Peek(model="m", stream=False, kept=True)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Every recorded answer of every provider, in every dialect of `replay`: cut, relayed, written again, and metered."""
 
+import re
+
 import pytest
 
 from tests.wire.recordings import needs_recordings
@@ -15,6 +17,7 @@ from tests.wire.replay import (
     supported,
 )
 from tests.wire.replay_rows import Replayed
+from tools.recordings_table import PAGE, page
 
 pytestmark = needs_recordings
 PLACES = places()
@@ -62,9 +65,19 @@ def test_99_of_100_recordings_are_held_to_all_of_it() -> None:
     assert len(list(filter(None, every))) < 0.01 * len(every)
 
 
+def test_the_page_of_recordings_has_a_row_for_every_provider_and_gives_a_reason_for_what_does_not_pass() -> None:
+    told = PAGE.read_text()
+    every = [(row, provider, supported(row, provider)) for row, provider in PLACES]
+    assert all(f"| {row.name} | {provider} | {len(found)} |" in told for row, provider, found in every)
+    known = {one.id for row, _, found in every for one in found if apart(row, one)}
+    assert set(re.findall(r"^  `(.+)`$", told, re.MULTILINE)) <= known
+    assert all(f"| {reason} | " in told for reason in EXPLAINED)
+
+
 @pytest.mark.soak
-def test_every_recording_passes_byte_by_byte() -> None:
-    """Long streams too, which takes a minute."""
+def test_every_recording_passes_byte_by_byte_and_the_page_says_so() -> None:
+    """Long streams too, which takes two minutes."""
     every = {one.id for row, provider in PLACES for one in supported(row, provider) if apart(row, one)}
-    failing = {line.partition(": ")[0] for count in counts(every_byte=True).values() for line in count.failing}
-    assert failing <= every
+    found = counts(every_byte=True)
+    assert {line.partition(": ")[0] for count in found.values() for line in count.failing} <= every
+    assert page(found) == PAGE.read_text()

@@ -1,5 +1,18 @@
 """The composition root: settings in, a running gateway out. The only package that knows everyone."""
 
-from dominion.app.gateway import Ready, main, serve
+from dominion.app.gateway import Ready, log_to_stderr, main, serve, work
+from dominion.app.place import Place, given_place, given_socket, systemd_socket
+from dominion.app.supervisor import supervise
 
-__all__ = ["Ready", "main", "serve"]
+__all__ = [
+    "Place",
+    "Ready",
+    "given_place",
+    "given_socket",
+    "log_to_stderr",
+    "main",
+    "serve",
+    "supervise",
+    "systemd_socket",
+    "work",
+]

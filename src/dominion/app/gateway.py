@@ -9,11 +9,15 @@ import socket
 import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import NamedTuple
 
 import uvloop
 
 from dominion.app.inside import build
+from dominion.app.leftovers import adopt
+from dominion.app.place import ALONE, Place, journals
+from dominion.app.worker import CUT, RETIRE, STOP, obey, report
 from dominion.app.world import SystemClock, open_world
 from dominion.config import Settings
 from dominion.credentials.keys import derive
@@ -45,8 +49,9 @@ class Ready(NamedTuple):
 class Gateway:
     """A running gateway. `start` opens everything, `run` serves until `stop`, and the end closes everything."""
 
-    def __init__(self, settings: Settings, *, local_model: bool = False) -> None:
+    def __init__(self, settings: Settings, place: Place = ALONE, *, local_model: bool = False) -> None:
         self._settings = settings
+        self._place = place
         self._wants_local_model = local_model
         self._clock = SystemClock()
         self._opened = AsyncExitStack()
@@ -54,15 +59,19 @@ class Gateway:
 
     async def start(self) -> Ready:
         """Open everything and listen. Raises ConfigProblem or StorageUnavailable; then nothing stays open."""
-        settings = self._settings
+        settings, place = self._settings, self._place
         try:
-            self._socket = bind(settings.host, settings.port)
+            self._socket = place.listening or bind(settings.host, settings.port)
             self._opened.callback(self._socket.close)
             world = await open_world(
-                settings, self._clock, self._opened, self._warnings, local_model=self._wants_local_model
+                settings, place, self._clock, self._opened, self._warnings, local_model=self._wants_local_model
             )
             recovered = await world.posting.start()
+            after_posting = await self._opened.enter_async_context(AsyncExitStack())
             self._opened.push_async_callback(world.posting.close)
+            if place.adopts:
+                left = journals(settings.data_dir, besides=place)
+                recovered += await adopt(left, world.ledger, world.attempts, world.leases)
             token_key = derive(world.sealing, "admin-token")
             given = settings.admin_token
             digest, minted = await admin_digest(
@@ -71,15 +80,25 @@ class Gateway:
                 lambda token: token_digest(token, token_key),
             )
             inside = build(world, settings, self._clock, AdminGate(digest, token_key, self._clock))
+            self._opened.push_async_callback(inside.stood_in.close)
+            await inside.pricing.refresh()
+            await inside.budgets.begin()
+            await inside.own_keys.load()
+            if inside.leases is not None:
+                await inside.leases.start()
+                after_posting.push_async_callback(inside.leases.close)
+            await inside.providers.start(self._opened)
             first = await first_start(world.kept, inside.accounts, minted)
         except BaseException:
             await self._opened.aclose()
             raise
-        self._health = inside.health
-        self._listener = Listener(inside.application, int(settings.drain_seconds))
+        publishing = asyncio.create_task(inside.together.publish_always())
+        self._opened.callback(publishing.cancel)
+        self._health, self._together = inside.health, inside.together
+        self._listener = Listener(inside.application, settings.drain_seconds)
         return Ready(
             _url(self._socket),
-            list(dict.fromkeys(slot.row.id for slot in world.slots)),
+            list(dict.fromkeys(slot.row.id for slot in world.lineup.slots)),
             self._warnings,
             first,
             recovered,
@@ -91,36 +110,70 @@ class Gateway:
             await self._listener.run_on(self._socket)
         finally:
             await self._opened.aclose()
+        await self._together.publish()
 
     def stop(self) -> None:
         """Drain and end; called again: end at once."""
+        if self._health.draining:
+            self.cut()
+        self.drain()
+
+    def drain(self) -> None:
+        """Say that it is not ready any more, let running requests end, and end; called again it changes nothing."""
         self._health.draining = True
-        self._listener.stop()
+        self._listener.leave(self._settings.drain_notice_seconds)
+
+    def retire(self) -> None:
+        """The same for one worker of several: the gateway as a whole stays ready."""
+        self._listener.leave()
+
+    def cut(self) -> None:
+        """Cut off what still runs, and end."""
+        self._listener.cut()
 
 
-async def serve(settings: Settings, announce: Callable[[Ready], None], *, local_model: bool = False) -> None:
+async def serve(
+    settings: Settings, announce: Callable[[Ready], None], place: Place = ALONE, *, local_model: bool = False
+) -> None:
     """Run a gateway until SIGINT or SIGTERM; `announce` is called when it answers. Raises as `Gateway.start`."""
-    gateway = Gateway(settings, local_model=local_model)
+    gateway = Gateway(settings, place, local_model=local_model)
     ready = await gateway.start()
     loop = asyncio.get_running_loop()
     for sign in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(sign, gateway.stop)
+    if place.supervisor is not None:
+        does = {STOP: gateway.drain, RETIRE: gateway.retire, CUT: gateway.cut}
+        obeying = loop.create_task(obey(place.supervisor, does))
     allow_many_files()
     gc.collect()
     gc.freeze()  # what lives for ever need not be looked at again
     gc.set_threshold(*GC_THRESHOLDS)
     announce(ready)
     await gateway.run()
+    if place.supervisor is not None:
+        obeying.cancel()
 
 
-def main(settings: Settings, announce: Callable[[Ready], None], *, local_model: bool = False) -> None:
+def main(
+    settings: Settings, announce: Callable[[Ready], None], place: Place = ALONE, *, local_model: bool = False
+) -> None:
     """`serve` in an event loop of its own."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve(settings, announce, place, local_model=local_model))
+
+
+def work(settings: Settings, place: Place) -> None:
+    """`main` for one worker of several: its supervisor hears what the start came to."""
+    assert place.supervisor is not None  # noqa: S101 - that is what makes it one of several
+    main(settings, partial(report, place.supervisor), place)
+
+
+def log_to_stderr(settings: Settings) -> None:
+    """As this process and its workers do."""
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(settings, announce, local_model=local_model))
 
 
 def _url(listening: socket.socket) -> str:

@@ -6,7 +6,10 @@ from collections.abc import Coroutine, Mapping
 from typing import Any, NamedTuple
 
 from dominion import __version__
-from dominion.app.dialects import DIALECTS
+from dominion.app.limits import allowances, budgets_over
+from dominion.app.own_keys import own_keys
+from dominion.app.registered import Providers, providers
+from dominion.app.routes import router_rules, substitutes
 from dominion.app.world import World
 from dominion.config import Settings
 from dominion.credentials.keys import KeyHasher, derive
@@ -16,17 +19,39 @@ from dominion.domain.providers import Target
 from dominion.providers.stub_upstream import StubUpstream
 from dominion.services.accounts import Accounts
 from dominion.services.admission import Admission
+from dominion.services.aliases import WithAliases
+from dominion.services.allowances import Allowances
+from dominion.services.attempt_records import AttemptLog
+from dominion.services.budgets import Budgets
+from dominion.services.committing import Committed, CommittingPosting
 from dominion.services.completion import Completions, Rules
 from dominion.services.counters import Counters
 from dominion.services.counting import Counting
 from dominion.services.embedding import EMBEDDINGS, EmbeddingCatalogue, Embeddings
+from dominion.services.explaining import Explanations
+from dominion.services.fallback_audit import FallbackAudit
+from dominion.services.figures import Together
+from dominion.services.following import Following
 from dominion.services.health import Health
 from dominion.services.identity import Identity
 from dominion.services.listing import ModelList
 from dominion.services.operations import operations
-from dominion.services.router import Router, RouterRules
+from dominion.services.operations_budgets import of_budgets
+from dominion.services.operations_credentials import of_credentials, of_rotating
+from dominion.services.operations_prices import of_prices
+from dominion.services.operations_router import of_router
+from dominion.services.own_keys import OwnKeys
+from dominion.services.posting import Posting
+from dominion.services.pricing import Pricing
+from dominion.services.quoting import Quoting
+from dominion.services.repricing import Repricing
+from dominion.services.rotating import Rotating
+from dominion.services.router import Listeners, Router
 from dominion.services.routing import Resolver, Routing
-from dominion.transports.http.completions import Entrance, RequestIds
+from dominion.services.scopes import Scopes
+from dominion.stores.budgets import SqlBudgets
+from dominion.stores.prices import SqlPrices
+from dominion.transports.http.completions import Answers, Entrance, RequestIds
 from dominion.transports.http.guard import AdminGate, IpGuard
 from dominion.transports.http.metrics import MetricsPage
 from dominion.transports.http.openapi import document
@@ -41,7 +66,14 @@ class Inside(NamedTuple):
 
     accounts: Accounts
     health: Health
+    providers: Providers
     application: HttpServer
+    stood_in: FallbackAudit
+    pricing: Pricing
+    together: Together
+    budgets: Budgets
+    leases: Allowances | None
+    own_keys: OwnKeys
 
 
 def build(world: World, settings: Settings, clock: Clock, gate: AdminGate) -> Inside:
@@ -49,24 +81,41 @@ def build(world: World, settings: Settings, clock: Clock, gate: AdminGate) -> In
     counters = Counters()
     window, trusted = settings.rate_limit_window_ms / 1000, frozenset(settings.trusted_proxies)
     hasher = KeyHasher(derive(world.sealing, "key-digest"))
-    identity = Identity(world.people, hasher)
-    admission = Admission(world.ledger, world.posting, clock, window)
+    identity = Identity(world.people, hasher, clock)
+    leases = allowances(world, clock, window, settings.lease_grace_seconds)
+    admission = Admission(world.ledger, world.posting, clock, window, leases)
+    scopes = Scopes(SqlBudgets(world.database), world.ledger, world.posting, admission, clock, leases)
+    budgets = budgets_over(world, scopes, admission, clock)
     accounts = Accounts(
         world.people, world.ledger, world.posting, admission, identity, hasher, clock, _default_limits(settings)
     )
-    models = ModelList(world.catalogue, world.slots, world.prices.price, clock)
-    health = Health(world.slots, world.database.ping, world.http.reach, clock)
+    Following(world.people, identity, admission).begin(world.changes)
+    models = ModelList(WithAliases(world.catalogue, settings.aliases), world.lineup, world.prices.price, clock)
+    health = Health(world.lineup, world.database.ping, world.http.reach, clock)
     stub = StubUpstream(first_byte=settings.first_byte_seconds, idle=settings.idle_seconds)
-    router = Router(RouterRules(), counters, clock, random.random, asyncio.sleep)
-    behind = _behind(world, admission, Upstreams(world.http, stub), counters, clock, settings, router)
+    stood_in = FallbackAudit(world.audit, clock)
+    told = Listeners(world.posting.note, stood_in.note, Explanations(world.catalogue, world.lineup).explain)
+    router = Router(router_rules(settings), counters, clock, random.random, asyncio.sleep, told)
+    own = own_keys(world, settings, clock)
+    rotating = Rotating(world.people, accounts, budgets, identity, world.audit, clock)
+    behind = _behind(world, admission, scopes, Upstreams(world.http, stub), counters, clock, settings, router, own)
+    pricing = Pricing(SqlPrices(world.database), world.audit, world.prices, world.catalogue, world.lineup, clock)
+    repricing = Repricing(
+        world.ledger, world.posting, world.audit, world.prices, clock, (admission.correct, scopes.correct)
+    )
+    registry = providers(world, settings, clock, world.http)
+    registry = registry._replace(watches=(*registry.watches, pricing.watch))
     guard, ids = IpGuard(settings.rate_limit_ip_max, window, clock), RequestIds(clock)
     entrance = Entrance(identity, guard, counters, clock, settings.max_body_bytes, trusted)
-    table = operations(accounts, models, health, router)
-    metrics = MetricsPage(counters, lambda: _gauges(world, admission, identity), router.snapshot)
+    together = Together(counters, lambda: _gauges(world, admission, identity), router.snapshot, world.board)
+    attempts = AttemptLog(world.attempts, world.posting, clock)
+    table = (*operations(accounts, models, health), *of_router(together, attempts, clock), *registry.operations)
+    table = (*table, *of_prices(pricing, repricing), *of_budgets(budgets), *of_credentials(own), *of_rotating(rotating))
     rest = Routes(identity, gate, guard, ids, dialect_of, trusted).application(
-        table, models, metrics, document(table, COMPLETIONS, __version__)
+        table, models, MetricsPage(together.all), document(table, COMPLETIONS, __version__)
     )
-    return Inside(accounts, health, server(behind, entrance, rest, ids))
+    application = server(behind, entrance, rest, ids, world.outbox)
+    return Inside(accounts, health, registry, application, stood_in, pricing, together, budgets, leases, own)
 
 
 class Upstreams:
@@ -84,25 +133,37 @@ class Upstreams:
 def _behind(
     world: World,
     admission: Admission,
+    scopes: Scopes,
     upstream: Upstream,
     counters: Counters,
     clock: Clock,
     settings: Settings,
     router: Router,
+    own: OwnKeys,
 ) -> Behind:
     """What answers calls. Embeddings are held by bytes, however the operator bounds prompts: input is all they are."""
 
-    def routing(catalogue: Resolver, dialects: Mapping[str, Dialect]) -> Routing:
-        return Routing(catalogue, world.slots, dialects, world.prices.price, clock, world.authorities)
+    def routing(catalogue: Resolver, dialects: Mapping[str, Dialect], **others: Any) -> Routing:
+        return Routing(catalogue, world.lineup, dialects, world.prices.price, clock, aliases=settings.aliases, **others)
 
     rules = Rules(settings.default_max_output, settings.bytes_per_token, settings.unpriced == "allow")
-    spoken, embedding = routing(world.catalogue, DIALECTS), routing(EmbeddingCatalogue(world.catalogue), EMBEDDINGS)
+    spoken = routing(world.catalogue, world.dialects, **substitutes(settings))
+    embedding = routing(EmbeddingCatalogue(world.catalogue), EMBEDDINGS)  # vectors of two models do not compare
     strict = rules._replace(bytes_per_token=1)
+    completions = Completions(spoken, admission, upstream, counters, clock, rules, router, scopes, own)
+    vectors = Completions(embedding, admission, upstream, counters, clock, strict, router, scopes, own)
+    embeddings = Embeddings(vectors, embedding)
     return Behind(
-        Completions(spoken, admission, upstream, counters, clock, rules, router),
-        Embeddings(Completions(embedding, admission, upstream, counters, clock, strict, router), embedding),
-        Counting(routing(world.catalogue, DIALECTS), admission, upstream, counters),  # without substitutes
+        _durable(completions, world.posting),
+        _durable(embeddings, world.posting),
+        Counting(routing(world.catalogue, world.dialects), admission, upstream, counters, own),  # without substitutes
+        Quoting(spoken, completions, admission, clock),
     )
+
+
+def _durable(answers: Answers, posting: Posting) -> Answers:
+    """With the durability "database", answers that wait for their rows."""
+    return Committed(answers.answer, posting) if isinstance(posting, CommittingPosting) else answers
 
 
 def _default_limits(settings: Settings) -> Limits:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from dominion.app.world import keys_place
 from dominion.client.connection import Connection
 from dominion.client.errors import read_error
 from dominion.config import Settings, load, slots
@@ -26,9 +27,11 @@ from dominion.domain.errors import (
 )
 from dominion.domain.providers import Slot
 from dominion.providers.catalog import STUB, Catalogue
+from dominion.providers.model_lists import list_of_models
 from dominion.stores import schema
+from dominion.stores.database import look
 from dominion.stores.frames import read_frames
-from dominion.stores.sealing import sealing_key
+from dominion.stores.sealing import read_ring
 from dominion.transports.http.listener import bind
 from dominion.wire.anthropic_messages import ANTHROPIC_MESSAGES
 from dominion.wire.gemini import GEMINI
@@ -36,14 +39,6 @@ from dominion.wire.ollama_chat import OLLAMA_CHAT
 from dominion.wire.openai_chat import OPENAI_CHAT
 
 DIALECTS = {dialect.name: dialect for dialect in (OPENAI_CHAT, ANTHROPIC_MESSAGES, GEMINI, OLLAMA_CHAT)}
-LISTS = (
-    ("/deployments/{model}/chat/completions", "/models"),
-    ("/models/{model}:generateContent", "/models"),
-    ("/chat/completions", "/models"),
-    ("/messages", "/models"),
-    ("/api/chat", "/api/tags"),
-)
-"""What ends the address of completions, and what stands there in the address of the list of models."""
 READ_AT_MOST = 64 * 1024 * 1024
 """Bytes of the journal that are looked into."""
 
@@ -87,9 +82,26 @@ def _kept(settings: Settings) -> Iterator[Finding]:
         return
     yield Finding("data folder", "ok", f"{folder} can be read and written.")
     database = settings.sqlite_path
-    yield _database(database) if database.exists() else Finding("database", "note", f"{database} does not exist yet.")
-    yield _sealing(folder / "sealing.key", needed=database.exists())
-    yield _journal(folder / "journal")
+    if settings.database_url:
+        yield (found := _server(settings.database_url.reveal()))
+        yield _sealing(settings, needed=found.state == "ok")
+    else:
+        yield _database(database) if database.exists() else Finding("database", "note", f"{database} is not there yet.")
+        yield _sealing(settings, needed=database.exists())
+    for journal in (folder / "journal", *sorted(folder.glob("workers/*/journal"))):
+        yield _journal(journal)
+
+
+def _server(address: str) -> Finding:
+    try:
+        revision, users, keys = look(address)
+    except DominionError as error:
+        return Finding.of("database", error)
+    if revision is None:
+        return Finding("database", "note", "PostgreSQL answers; the first `serve` makes the tables.")
+    if revision != schema.HEAD:
+        return Finding("database", "note", "PostgreSQL is of another version; `serve` brings it up to date.")
+    return Finding("database", "ok", f"PostgreSQL answers; users: {users}, keys: {keys}.")
 
 
 def _database(file: Path) -> Finding:
@@ -112,17 +124,18 @@ def _database(file: Path) -> Finding:
     return Finding("database", "ok", f"{file} is whole; users: {users}, keys: {keys}.")
 
 
-def _sealing(file: Path, *, needed: bool) -> Finding:
+def _sealing(settings: Settings, *, needed: bool) -> Finding:
     try:
-        if file.exists():
-            sealing_key(file)
-            return Finding("sealing key", "ok", f"{file} is there and private.")
+        place = keys_place(settings)
+        if (kept := place.read()) is not None:
+            read_ring(kept, place)
+            return Finding("sealing key", "ok", f"{place.name}: it is there and private.")
     except ConfigProblem as error:
         return Finding.of("sealing key", error)
     if needed:
-        text = f"{file} is missing, so no key in the database can be checked."
+        text = f"{place.name}: the key is missing, so no key in the database can be checked."
         return Finding("sealing key", "wrong", text, "Restore it from a backup, or make new keys for all users.")
-    return Finding("sealing key", "note", f"{file} does not exist yet.")
+    return Finding("sealing key", "note", f"{place.name}: there is no key yet.")
 
 
 def _journal(folder: Path) -> Finding:
@@ -156,13 +169,13 @@ async def _providers(settings: Settings) -> list[Finding]:
 async def _provider(slot: Slot) -> Finding:
     """Ask a provider for its list of models, which costs nothing and shows whether the key is good."""
     subject, origin = f"provider {slot.row.id}", slot.target.origin
-    if slot.row.wire not in DIALECTS or slot.row.credentials == PER_REQUEST:
+    lists = list_of_models(slot.target)
+    if lists is None or slot.row.wire not in DIALECTS or slot.row.credentials == PER_REQUEST:
         return Finding(subject, "note", f"{slot.row.name} is configured; only a completion shows whether it answers.")
-    request_line, *lines = slot.target.head.decode("ascii").splitlines()
+    _, *lines = lists.head.decode("ascii").splitlines()
     dialect = DIALECTS[slot.row.wire]
     headers = {name.decode(): value.decode() for name, value in dialect.default_headers}
     headers |= dict(line.split(": ", 1) for line in lines if not line.startswith(("host:", "content-type:")))
-    path = _list_of_models(request_line.split(" ")[1])
     host = f"[{origin.host}]" if ":" in origin.host else origin.host
     connection = Connection(
         f"{origin.scheme}://{host}:{origin.port}",
@@ -171,7 +184,7 @@ async def _provider(slot: Slot) -> Finding:
         whom=slot.row.name,
     )
     try:
-        await connection.call("GET", path)
+        await connection.call("GET", lists.path.decode("ascii"))
     except (InvalidCredentials, NetworkFailure, ProviderTimeout) as error:
         return Finding.of(subject, error)
     except ProviderError as error:
@@ -179,12 +192,6 @@ async def _provider(slot: Slot) -> Finding:
     finally:
         await connection.aclose()
     return Finding(subject, "ok", f"{slot.row.name} answers.")
-
-
-def _list_of_models(address: str) -> str:
-    path, mark, query = address.partition("?")
-    end, instead = next(((end, instead) for end, instead in LISTS if path.endswith(end)), ("", "/models"))
-    return path.removesuffix(end) + instead + mark + query
 
 
 async def _port(settings: Settings) -> Finding:

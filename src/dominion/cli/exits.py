@@ -7,7 +7,7 @@ import msgspec
 
 from dominion.cli.terminal import printable
 from dominion.client.errors import GatewayUnreachable
-from dominion.domain.errors import DominionError, Forbidden, LimitExceeded, Unauthenticated
+from dominion.domain.errors import DominionError, Forbidden, LimitExceeded, SwitchProposed, Unauthenticated
 
 FAILED = 1
 WRONG_USAGE = 2  # click's own
@@ -19,6 +19,7 @@ EXITS: dict[type[DominionError], int] = {
     Forbidden: 3,
     LimitExceeded: 4,
     GatewayUnreachable: 5,
+    SwitchProposed: 6,
 }
 
 
@@ -33,10 +34,8 @@ def show_error(error: DominionError, *, as_json: bool) -> None:
 
 
 def _fields(error: DominionError) -> dict[str, Any]:
-    fields: dict[str, Any] = {"error": error.code, "message": error.message, "action": error.action}
-    if isinstance(error, LimitExceeded):
-        fields |= {"limit": error.limit, "used": error.used, "resets_at": error.resets_at}
-    return fields | {"notes": notes_of(error)}
+    fields = {"error": error.code, "message": error.message, "action": error.action}
+    return fields | error.details | {"notes": notes_of(error)}
 
 
 def _lines(error: DominionError) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from dominion.cli.admin import Admin, admin_options, path_of
+from dominion.cli.lazy import Lazy, Place
 from dominion.cli.tables import print_table
 from dominion.cli.terminal import Command, print_json
 from dominion.domain.usage import nano_from_usd
@@ -87,12 +88,12 @@ def set_limits(admin: Admin, user_id: str, *, as_json: bool, **changes: int | st
     _show(admin.call("POST", "/admin/limits", {"user_id": user_id, **given}), as_json=as_json)
 
 
-@click.command(cls=Command, examples=["usage", "usage --user USER_ID --from 2026-01-01 --to 2026-01-31 --json"])
+@click.command
 @click.option("--user", help="Only of this user.")
 @click.option("--from", "first", type=click.DateTime(["%Y-%m-%d"]), help="The first day (UTC); else of this month.")
 @click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), help="The last day (UTC); else today.")
 @admin_options
-def usage(admin: Admin, user: str | None, first: datetime | None, last: datetime | None, *, as_json: bool) -> None:
+def show_usage(admin: Admin, user: str | None, first: datetime | None, last: datetime | None, *, as_json: bool) -> None:
     """Show what was used and what it costs, by day, user and model."""
     period = {name: f"{day:%Y-%m-%d}" for name, day in (("from", first), ("to", last)) if day is not None}
     found = admin.call("GET", "/admin/usage", user_id=user, **period)
@@ -103,6 +104,24 @@ def usage(admin: Admin, user: str | None, first: datetime | None, last: datetime
     rows = [[row[name] for name in names] for row in found["rows"]]
     rows.append(["total", "", "", "", *(found["totals"][name] for name in SUMS)])
     print_table([name.replace("_", " ").upper() for name in names], rows)
+
+
+class WithExamples(Command, Lazy):
+    """A command that has others below it."""
+
+
+@click.group(
+    cls=WithExamples,
+    table={"reconcile": Place("prices", "reconcile", "Compare the ledger with what a provider says.")},
+    examples=["usage", "usage --user USER_ID --from 2026-01-01 --to 2026-01-31 --json"],
+    params=show_usage.params,
+    invoke_without_command=True,
+)
+@click.pass_context
+def usage(ctx: click.Context, /, **options: Any) -> None:
+    """Show what was used and what it costs, by day, user and model."""
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(show_usage, **options)
 
 
 def _show(user: dict[str, Any], *, as_json: bool) -> None:

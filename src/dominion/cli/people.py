@@ -1,5 +1,7 @@
 """The commands `users` and `keys`, for the operator."""
 
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -7,6 +9,27 @@ import click
 from dominion.cli.admin import Admin, admin_options, path_of
 from dominion.cli.tables import print_table
 from dominion.cli.terminal import Command, print_json, printable
+
+SHOWN = ("id", "name", "last4", "created_at", "expires_at", "revoked_at")
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+
+
+class Duration(click.ParamType[int]):
+    """Seconds, written as a whole number and a unit."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """As `name` says."""
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"(\d{1,9})([smhd])", str(value))
+        if not found:
+            self.fail(f"{value!r} is not a number with a unit: 90s, 30m, 24h or 7d", param, ctx)
+        return int(found[1]) * _UNITS[found[2]]
+
+
+DURATION = Duration()
 
 
 @click.group()
@@ -67,21 +90,32 @@ def activate_user(admin: Admin, user_id: str, *, as_json: bool) -> None:
 
 @click.group()
 def keys() -> None:
-    """Make, list and revoke keys of users."""
+    """Make, list, rotate and revoke keys of users."""
 
 
-@keys.command("create", cls=Command, examples=["keys create USER_ID --name laptop"])
+@keys.command("create", cls=Command, examples=["keys create USER_ID --name laptop --expires-in 90d"])
 @click.argument("user_id")
 @click.option("--name", help="To recognise the key by.")
+@click.option("--expires-in", type=DURATION, help="How long it works, as 90d or 12h; for ever without it.")
 @admin_options
-def create_key(admin: Admin, user_id: str, name: str | None, *, as_json: bool) -> None:
+def create_key(admin: Admin, user_id: str, name: str | None, expires_in: int | None, *, as_json: bool) -> None:
     """Make a key. It is shown this once and kept nowhere."""
-    key = admin.call("POST", "/admin/keys", {"user_id": user_id, "name": name})
-    if as_json:
-        print_json(key)
-        return
-    click.echo(f"Key {key['id']} of user {key['user_id']}; it is shown only now:")
-    click.echo(key["api_key"])
+    fields = {"user_id": user_id, "name": name}
+    if expires_in is not None:
+        fields["expires_at"] = (datetime.now(UTC) + timedelta(seconds=expires_in)).isoformat()
+    _show_key(admin.call("POST", "/admin/keys", fields), as_json=as_json)
+
+
+@keys.command("rotate", cls=Command, examples=["keys rotate KEY_ID", "keys rotate KEY_ID --overlap 1h"])
+@click.argument("key_id")
+@click.option("--overlap", type=DURATION, default="24h", show_default=True, help="How long the old key still works.")
+@admin_options
+def rotate_key(admin: Admin, key_id: str, overlap: int, *, as_json: bool) -> None:
+    """Make a key in place of another one, which works on until the overlap ends."""
+    key = admin.call("POST", path_of("admin", "keys", key_id, "rotate"), {"overlap_seconds": overlap})
+    _show_key(key, as_json=as_json)
+    if not as_json:
+        click.echo(f"Key {key['replaces']['id']} works until {key['replaces']['expires_at']}.", err=True)
 
 
 @keys.command("list", cls=Command, examples=["keys list USER_ID"])
@@ -94,8 +128,8 @@ def list_keys(admin: Admin, user_id: str, *, as_json: bool) -> None:
         print_json(found)
         return
     print_table(
-        ("ID", "NAME", "LAST 4", "CREATED", "REVOKED"),
-        ([key[name] for name in ("id", "name", "last4", "created_at", "revoked_at")] for key in found["keys"]),
+        ("ID", "NAME", "LAST 4", "CREATED", "EXPIRES", "REVOKED"),
+        ([key.get(name) for name in SHOWN] for key in found["keys"]),
     )
 
 
@@ -109,6 +143,14 @@ def revoke_key(admin: Admin, key_id: str, *, as_json: bool) -> None:
         print_json(key)
     else:
         click.echo(f"Key {key['id']} is revoked since {key['revoked_at']}.")
+
+
+def _show_key(key: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(key)
+        return
+    click.echo(f"Key {key['id']} of user {key['user_id']}; it is shown only now:")
+    click.echo(key["api_key"])
 
 
 def _show_user(user: dict[str, Any], *, as_json: bool) -> None:

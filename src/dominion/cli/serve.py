@@ -1,6 +1,7 @@
 """The command `serve`: options for every setting, and what the start announces."""
 
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import click
 from dominion import app
 from dominion.cli.terminal import Command, json_option, print_json
 from dominion.config import SETTINGS, Setting, load
+from dominion.domain.errors import ConfigProblem
 
 
 def _option(setting: Setting) -> Callable[[Any], Any]:
@@ -31,15 +33,42 @@ def _every_setting(function: Callable[..., None]) -> Callable[..., None]:
 
 @click.command(cls=Command, examples=["serve", "serve --port 8080 --config gateway.toml", "serve --local-model"])
 @click.option("--local-model", is_flag=True, help="Also run a small real model on this machine (extra: local).")
+@click.option("--listen-fd", type=int, metavar="FD", help="Take over a listening socket; systemd's is taken anyway.")
+@click.option("--worker", nargs=4, type=int, hidden=True, help="Number and descriptors, from the supervisor.")
 @_every_setting
 @json_option
-def serve(*, local_model: bool, as_json: bool, **options: str | None) -> None:
+@click.pass_context
+def serve(
+    ctx: click.Context,
+    /,
+    *,
+    local_model: bool,
+    listen_fd: int | None,
+    worker: tuple[int, int, int, int] | None,
+    as_json: bool,
+    **options: str | None,
+) -> None:
     """Run the gateway.
 
-    Options win over the environment, that over .env, that over dominion.toml.
+    Options win over the environment, that over .env, that over dominion.toml. SIGTERM and SIGINT end it when running
+    answers have ended; with several workers, SIGHUP replaces one after another without losing a request.
     """
     settings = load(os.environ, options)
-    app.main(settings, _announce_json if as_json else _announce, local_model=local_model)
+    app.log_to_stderr(settings)
+    if worker is not None:
+        number, listening_fd, supervisor_fd, adopts = worker
+        app.work(settings, app.given_place(number, listening_fd, supervisor_fd, adopts=bool(adopts)))
+        return
+    announce = _announce_json if as_json else _announce
+    listening = app.systemd_socket(os.environ) if listen_fd is None else app.given_socket(listen_fd)
+    if settings.workers == 1:
+        app.main(settings, announce, app.Place(listening=listening), local_model=local_model)
+        return
+    if local_model:
+        raise ConfigProblem(
+            "The local model runs with one worker only.", action="Leave out --workers or --local-model."
+        )
+    ctx.exit(app.supervise(settings, (sys.executable, *sys.orig_argv[1:]), listening, announce))
 
 
 def _announce_json(ready: app.Ready) -> None:

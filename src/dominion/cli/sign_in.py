@@ -42,14 +42,7 @@ file_option = click.option(
 )
 
 
-@click.group()
-def providers() -> None:
-    """Sign in to providers that have no keys."""
-
-
-@providers.command(
-    "login", cls=Command, examples=["providers login copilot --client-id Ov23...", "providers login qwen --json"]
-)
+@click.command(cls=Command, examples=["providers login copilot --client-id Ov23...", "providers login qwen --json"])
 @provider_argument
 @file_option
 @click.option("--client-id", default="", help="The OAuth client; Copilot needs that of your own OAuth app.")
@@ -81,7 +74,7 @@ def login(provider: str, file: Path | None, client_id: str, url: str, api_url: s
         click.echo(printable(f'Your account wants base_url = "{address}" there.'))
 
 
-@providers.command("logout", cls=Command, examples=["providers logout copilot"])
+@click.command(cls=Command, examples=["providers logout copilot"])
 @provider_argument
 @file_option
 @json_option

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 
 import httpx2
 
@@ -70,18 +71,23 @@ class Connection:
 
     @asynccontextmanager
     async def send(
-        self, method: str, path: str, body: bytes | None = None, params: Mapping[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> AsyncIterator[httpx2.Response]:
-        """A 2xx answer, its body still to be read.
+        """A 2xx answer, its body still to be read. `headers` are for this request only.
 
         Raises (also out of the reading) what the server told, NetworkFailure, ProviderTimeout, UnexpectedResponse.
         """
         origin, target = address(self.url, path)
         host = f"[{origin.host}]" if ":" in origin.host else origin.host
         url = f"{origin.scheme}://{host}:{origin.port}{target}"
-        headers = {} if body is None else {"content-type": "application/json"}
+        lines = {**headers} if body is None else {**headers, "content-type": "application/json"}
         try:
-            async with self._http.stream(method, url, content=body, params=params, headers=headers) as response:
+            async with self._http.stream(method, url, content=body, params=params, headers=lines) as response:
                 if not response.is_success:
                     raise await self._failure(response)
                 yield response

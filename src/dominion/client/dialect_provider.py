@@ -4,6 +4,7 @@ from abc import abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from functools import partial
+from types import MappingProxyType
 from typing import ClassVar, Protocol, Self
 
 import msgspec
@@ -62,8 +63,15 @@ class Answered(Protocol):
 class Wire(Protocol):
     """What carries bytes to a provider and back; see `Connection` for what it raises."""
 
-    def send(self, method: str, path: str, body: bytes | None) -> AbstractAsyncContextManager[Answered]:
-        """Ask."""
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        *,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> AbstractAsyncContextManager[Answered]:
+        """Ask, with these headers beside the wire's own."""
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -81,7 +89,7 @@ class DialectProvider(LLMProvider):
     async def complete(self, options: LLMCompletionOptions) -> LLMResponse:
         """The whole answer. Raises InvalidRequest, or what `Connection` raises."""
         written = self._write(options, stream=False)
-        async with self._wire.send("POST", self._path, written.body) as answered:
+        async with self._wire.send("POST", self._path, written.body, headers=self._headers(options)) as answered:
             answer = self.dialect.read_answer(await answered.aread())
         return self._respond(answer, written, answered.headers)
 
@@ -89,7 +97,7 @@ class DialectProvider(LLMProvider):
         """Pieces of the text, and at last the whole answer. Raises InvalidRequest, or what `Connection` raises."""
         written = self._write(options, stream=True)
         reader, gathered = self.dialect.reader(), _Gathered()
-        async with self._wire.send("POST", self._path, written.body) as answered:
+        async with self._wire.send("POST", self._path, written.body, headers=self._headers(options)) as answered:
             async for chunk in answered.aiter_bytes():
                 for text in gathered.add(reader.feed(chunk), self._failure):
                     yield text
@@ -104,6 +112,10 @@ class DialectProvider(LLMProvider):
     @abstractmethod
     def _write(self, options: LLMCompletionOptions, *, stream: bool) -> Written:
         """The request. Raises InvalidRequest."""
+
+    def _headers(self, options: LLMCompletionOptions) -> Mapping[str, str]:  # noqa: ARG002 - others have some
+        """What the request says beside its body."""
+        return {}
 
     def _failure(self, event: Failed) -> DominionError:
         """What the provider told inside a stream."""

@@ -2,7 +2,14 @@
 
 import msgspec
 
-from dominion.domain.errors import DominionError, LimitExceeded, NetworkFailure, UnexpectedResponse, WrongMethod
+from dominion.domain.errors import (
+    DominionError,
+    LimitExceeded,
+    NetworkFailure,
+    SwitchProposed,
+    UnexpectedResponse,
+    WrongMethod,
+)
 
 
 class GatewayUnreachable(NetworkFailure):
@@ -25,6 +32,10 @@ class ErrorBody(msgspec.Struct):
     limit: int | str = 0
     used: int | str = 0
     resets_at: str | None = None
+    proposed_model: str = ""
+    more_input_usd_per_million: str | None = None
+    more_output_usd_per_million: str | None = None
+    more_request_usd: str | None = None
 
 
 def _by_code(root: type[DominionError]) -> dict[str, type[DominionError]]:
@@ -62,6 +73,15 @@ def build_error(told: ErrorBody, retry_after: float | None = None) -> DominionEr
             used=told.used,
             resets_at=told.resets_at,
             retry_after=retry_after or 0.0,
+            action=told.action,
+        )
+    elif issubclass(kind, SwitchProposed):
+        error = kind(
+            message,
+            model=told.proposed_model,
+            more_input_usd_per_million=told.more_input_usd_per_million,
+            more_output_usd_per_million=told.more_output_usd_per_million,
+            more_request_usd=told.more_request_usd,
             action=told.action,
         )
     elif issubclass(kind, WrongMethod):

@@ -1,6 +1,6 @@
 """The recommended provider: every request goes through a Dominion gateway, which holds the providers' keys."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -12,12 +12,13 @@ from dominion.client.errors import ErrorBody, GatewayUnreachable, build_error, r
 from dominion.client.provider import LLMCompletionOptions, LLMModel, LLMResponse, write_json
 from dominion.client.selection import plain
 from dominion.domain.contracts import Written
-from dominion.domain.errors import DominionError, UnexpectedResponse
+from dominion.domain.errors import ConfigProblem, DominionError, UnexpectedResponse
 from dominion.domain.messages import Answer, Failed
 from dominion.wire.native import NATIVE
 
 COMPLETE = "/v1/llm/complete"
 QUOTA = "/v1/llm/quota"
+QUOTE = "/v1/llm/quote"
 T = TypeVar("T")
 
 
@@ -69,9 +70,15 @@ class GatewayProvider(DialectProvider):
     name = "gateway"
     dialect = NATIVE
 
-    def __init__(self, url: str, token: str) -> None:
-        """Raises ConfigProblem for an address or a token that cannot be one."""
+    def __init__(self, url: str, token: str, provider_key: str = "") -> None:
+        """`provider_key` is the value of the header x-dominion-provider-key, "" for none.
+
+        Raises ConfigProblem for an address, a token or a key that cannot be one.
+        """
+        if not (provider_key.isascii() and provider_key.isprintable()):
+            raise ConfigProblem("The provider's key holds characters that no key has.")
         self.url = plain(url)
+        self._provider_key = provider_key
         self._connection = Connection(
             self.url, key_headers("bearer", token), read_error, whom="the gateway", unreachable=GatewayUnreachable
         )
@@ -79,6 +86,15 @@ class GatewayProvider(DialectProvider):
 
     def _write(self, options: LLMCompletionOptions, *, stream: bool) -> Written:
         return Written(write_json(options.fields() | {"stream": stream}))
+
+    def _headers(self, options: LLMCompletionOptions) -> Mapping[str, str]:
+        asked = {
+            "x-dominion-ask": "true" if options.ask_first else "",
+            "x-dominion-accept": options.accept or "",
+            "x-dominion-max-cost": options.max_cost or "",
+            "x-dominion-provider-key": self._provider_key,
+        }
+        return {name: value for name, value in asked.items() if value}
 
     def _failure(self, event: Failed) -> DominionError:
         return build_error(ErrorBody(event.kind, event.message))
@@ -98,6 +114,11 @@ class GatewayProvider(DialectProvider):
     async def quota(self) -> Quota:
         """What is used and what is left."""
         return understood(await self.call("GET", QUOTA), Quota)
+
+    async def quote(self, options: LLMCompletionOptions, models: Sequence[str] = ()) -> dict[str, Any]:
+        """What a request would cost, with each of `models` or with its own: the answer of `POST /v1/llm/quote`."""
+        named = {"models": list(models)} if models else {}
+        return await self.call("POST", QUOTE, options.fields() | named)
 
     async def call(
         self, method: str, path: str, fields: Mapping[str, Any] | None = None, query: Mapping[str, str] | None = None

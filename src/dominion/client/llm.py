@@ -12,7 +12,7 @@ from dominion.client.provider import LLMCompletionOptions, LLMModel, LLMProvider
 from dominion.client.registry import Own, build, is_own
 from dominion.client.selection import GATEWAY, TOKEN_NAME, URL_NAME, choose
 from dominion.client.stored_login import StoredLogin
-from dominion.domain.errors import InvalidRequest
+from dominion.domain.errors import ConfigProblem, InvalidRequest
 
 AUTO = "auto"
 T = TypeVar("T")
@@ -56,6 +56,7 @@ class LLM:
     ...     print(response.content, response.usage.total_tokens)
 
     `url` and `token` name a gateway, `provider` another provider, `model` the model for calls that name none.
+    `provider_key` is your own key at the provider that the gateway asks for you; a mapping has several, by provider.
     `providers` registers one's own classes by name. Everything else comes from the environment and pm.config.yaml.
     """
 
@@ -67,9 +68,13 @@ class LLM:
         provider: str | None = None,
         model: str | None = None,
         providers: Own | None = None,
+        provider_key: str | Mapping[str, str] = "",
         surroundings: Surroundings | None = None,
     ) -> None:
         """Raises ConfigProblem, UnknownProvider, or Unauthenticated when a gateway is wanted without a key."""
+        if not isinstance(provider_key, str):
+            provider_key = ", ".join(f"{name} {key}" for name, key in provider_key.items())
+        self._provider_key = provider_key
         around = surroundings or Surroundings.real()
         given = {URL_NAME: url, TOKEN_NAME: token}
         self._environ = {**around.environ, **{name: value for name, value in given.items() if value is not None}}
@@ -79,6 +84,11 @@ class LLM:
         self._model = model
         self._made: dict[str, LLMProvider] = {}
         self.provider = self._named(provider or self._choice.provider)
+        if provider_key and not isinstance(self.provider, GatewayProvider):
+            raise ConfigProblem(
+                f"The provider {self.provider.name!r} takes no provider_key; only a gateway passes one on.",
+                action=f"Run `dominion login`, set {TOKEN_NAME}, or leave it out.",
+            )
 
     @classmethod
     def sync(cls, **arguments: Any) -> "SyncLLM":
@@ -94,15 +104,20 @@ class LLM:
         provider: str | None = None,
         temperature: float | None = None,
         max_tokens: int | None = None,
+        ask_first: bool = False,
+        accept: str | None = None,
+        max_cost: str | None = None,
         **extra: Any,
     ) -> LLMResponse:
         """The whole answer to `messages` (`{"role", "content"}`), or to one `prompt`.
 
-        `provider` is "openai", "anthropic", "auto" or one's own; `max_tokens` caps the output. `extra` are further
-        fields of the native API: tools, top_p, stop, ... Raises errors of `dominion.domain.errors`.
+        `provider` is "openai", "anthropic", "auto" or one's own; `max_tokens` caps the output. `ask_first`, `accept`
+        and `max_cost`: see `LLMCompletionOptions`. `extra` are further fields of the native API: tools, top_p, ...
+        Raises errors of `dominion.domain.errors`.
         """
+        named = {"model": model, "temperature": temperature, "max_tokens": max_tokens, "max_cost": max_cost}
         asked, options = self._asked(
-            provider, messages, prompt, model=model, temperature=temperature, max_tokens=max_tokens, extra=extra
+            provider, messages, prompt, ask_first=ask_first, accept=accept, extra=extra, **named
         )
         return await asked.complete(options)
 
@@ -115,11 +130,15 @@ class LLM:
         provider: str | None = None,
         temperature: float | None = None,
         max_tokens: int | None = None,
+        ask_first: bool = False,
+        accept: str | None = None,
+        max_cost: str | None = None,
         **extra: Any,
     ) -> LLMStream:
         """The same, piece by piece: `async for piece in llm.stream(...)`. Errors are raised by the iteration."""
+        named = {"model": model, "temperature": temperature, "max_tokens": max_tokens, "max_cost": max_cost}
         asked, options = self._asked(
-            provider, messages, prompt, model=model, temperature=temperature, max_tokens=max_tokens, extra=extra
+            provider, messages, prompt, ask_first=ask_first, accept=accept, extra=extra, **named
         )
         return LLMStream(asked.stream(options))
 
@@ -130,11 +149,28 @@ class LLM:
     async def quota(self) -> Quota:
         """What is used and what is left. Raises InvalidRequest where no gateway keeps count."""
         if not isinstance(self.provider, GatewayProvider):
-            raise InvalidRequest(
-                f"The provider {self.provider.name!r} keeps no quota; only a gateway does.",
-                action=f"Run `dominion login`, or set {TOKEN_NAME}.",
-            )
+            raise _only_a_gateway(self.provider, "keeps no quota")
         return await self.provider.quota()
+
+    async def quote(
+        self,
+        messages: Messages | None = None,
+        *,
+        prompt: str | None = None,
+        models: Sequence[str] = (),
+        model: str | None = None,
+        provider: str | None = None,
+        max_tokens: int | None = None,
+        **extra: Any,
+    ) -> dict[str, Any]:
+        """What a request would cost before it is made, with each of `models` or with `model`: likely, and at most.
+
+        Nobody is asked and nothing is charged. Raises InvalidRequest where no gateway knows the prices.
+        """
+        asked, options = self._asked(provider, messages, prompt, model=model, max_tokens=max_tokens, extra=extra)
+        if not isinstance(asked, GatewayProvider):
+            raise _only_a_gateway(asked, "tells no price")
+        return await asked.quote(options, models)
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -151,7 +187,7 @@ class LLM:
 
     def _named(self, name: str) -> LLMProvider:
         if name not in self._made:
-            self._made[name] = build(name, self._choice, self._config, self._environ, self._own)
+            self._made[name] = build(name, self._choice, self._config, self._environ, self._own, self._provider_key)
         return self._made[name]
 
     def _asked(
@@ -170,10 +206,19 @@ class LLM:
                 passed = provider
             else:
                 asked = self._named(provider)
+        if options.get("max_cost") is not None and asked.name != GATEWAY:
+            raise _only_a_gateway(asked, "keeps to no maximum of cost")
         if messages is None:
             messages = [{"role": "user", "content": prompt}]
         options["model"] = options["model"] or self._model
         return asked, LLMCompletionOptions(messages=messages, provider=passed, **options)
+
+
+def _only_a_gateway(provider: LLMProvider, does_not: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"The provider {provider.name!r} {does_not}; only a gateway does.",
+        action=f"Run `dominion login`, or set {TOKEN_NAME}.",
+    )
 
 
 class SyncStream:
@@ -225,6 +270,10 @@ class SyncLLM:
     def quota(self) -> Quota:
         """As `LLM.quota`."""
         return self._run(self._llm.quota())
+
+    def quote(self, messages: Messages | None = None, **options: Any) -> dict[str, Any]:
+        """As `LLM.quote`."""
+        return self._run(self._llm.quote(messages, **options))
 
     def close(self) -> None:
         """Close every connection and end the thread. Idempotent."""

@@ -51,7 +51,7 @@ class LLMResponse(msgspec.Struct, frozen=True, kw_only=True):
 class LLMModel(msgspec.Struct, frozen=True, kw_only=True):
     """One model that can be asked for; None where the provider does not say. Sizes are in tokens.
 
-    `deprecated` says what to use instead.
+    `abilities` as in `domain.providers.ModelRow`. `deprecated` says what to use instead.
     """
 
     id: str
@@ -61,6 +61,12 @@ class LLMModel(msgspec.Struct, frozen=True, kw_only=True):
     max_output: int | None = None
     input_usd_per_million: str | None = None
     output_usd_per_million: str | None = None
+    cache_read_usd_per_million: str | None = None
+    cache_write_usd_per_million: str | None = None
+    cost_per_input_token: str | None = None
+    cost_per_output_token: str | None = None
+    supports_streaming: bool = True
+    abilities: tuple[str, ...] = ()
     available: bool = True
     deprecated: str | None = None
 
@@ -70,6 +76,10 @@ class LLMCompletionOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     `messages` are `{"role": ..., "content": ...}`. None leaves a value to the provider. `extra` holds further fields of
     the request by the names of the native API (`tools`, `top_p`, `stop`, ...).
+
+    A gateway may let another model stand in for one that does not answer. `ask_first`: it raises SwitchProposed
+    instead; `accept` is the `model` of such an error, and runs it. Other providers never switch. `max_cost`: it raises
+    MaxCostExceeded rather than run what may cost more US dollars, as decimal text; only a gateway can.
     """
 
     messages: Sequence[Mapping[str, Any]]
@@ -78,6 +88,9 @@ class LLMCompletionOptions(msgspec.Struct, frozen=True, kw_only=True):
     temperature: float | None = None
     max_tokens: int | None = None
     extra: Mapping[str, Any] = {}
+    ask_first: bool = False
+    accept: str | None = None
+    max_cost: str | None = None
 
     def fields(self) -> dict[str, Any]:
         """The fields of a native request, without those that are None."""

@@ -32,8 +32,10 @@ def is_own(name: str, config: ClientConfig, own: Own) -> bool:
     return name in own or name in config.provider.custom
 
 
-def build(name: str, choice: Choice, config: ClientConfig, environ: Mapping[str, str], own: Own) -> LLMProvider:
-    """The provider of this name; the caller's own names come first.
+def build(
+    name: str, choice: Choice, config: ClientConfig, environ: Mapping[str, str], own: Own, provider_key: str = ""
+) -> LLMProvider:
+    """The provider of this name; the caller's own names come first. A gateway passes `provider_key` on.
 
     Raises UnknownProvider, ConfigProblem for what is missing in the configuration, Unauthenticated without a key.
     """
@@ -49,7 +51,7 @@ def build(name: str, choice: Choice, config: ClientConfig, environ: Mapping[str,
                 "There is no key for the gateway.",
                 action=f"Run `dominion login`, or set {TOKEN_NAME} to your dom_ key.",
             )
-        return GatewayProvider(choice.url, choice.token)
+        return GatewayProvider(choice.url, choice.token, provider_key)
     known = [*own, *config.provider.custom, *BUILT_IN, GATEWAY]
     near = difflib.get_close_matches(name, known, n=1)
     hint = f" Did you mean {near[0]}?" if near else ""

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 
 from dominion.client.dialect_provider import Answered, DirectProvider, catalogue_row
 from dominion.client.provider import LLMModel
@@ -35,7 +36,14 @@ class _InProcess:
         self._upstream = upstream
 
     @asynccontextmanager
-    async def send(self, _method: str, _path: str, body: bytes | None) -> AsyncIterator[Answered]:
+    async def send(
+        self,
+        _method: str,
+        _path: str,
+        body: bytes | None,
+        *,
+        headers: Mapping[str, str] = MappingProxyType({}),  # noqa: ARG002 - it reads none
+    ) -> AsyncIterator[Answered]:
         """Raises what an error answer tells, NetworkFailure or ProviderTimeout."""
         exchange = await self._upstream.send(NOWHERE, body or b"")
         if exchange.status >= 400:  # noqa: PLR2004 - errors begin there

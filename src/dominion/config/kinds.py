@@ -4,7 +4,7 @@ Every reader raises ValueError with the rest of a sentence that begins with the 
 """
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +18,7 @@ from dominion.providers.address import address
 
 _SHORTEST_ADMIN_TOKEN = 16
 _MOST_DIGITS = 15
+_HEAVIEST = 1_000_000
 _SAMPLES = frozenset(
     {
         "your-secure-admin-token-here",
@@ -66,42 +67,37 @@ def whole(low: int, high: int) -> Kind:
     return Kind("whole number", read)
 
 
+def _number(value: Any, low: float, high: float, unit: str = "") -> float:
+    try:
+        number = Decimal(str(value).strip())
+    except InvalidOperation:
+        raise ValueError(f"{value!r} is not a number{unit and f' of{unit}'}") from None
+    if isinstance(value, bool) or not number.is_finite() or not Decimal(str(low)) <= number <= Decimal(str(high)):
+        raise ValueError(f"{value} is not between {low:g} and {high:g}{unit}")
+    return float(number)
+
+
 def seconds(low: float, high: float) -> Kind:
     """Seconds from `low` to `high`, with or without decimals."""
-
-    def read(value: Any) -> float:
-        try:
-            number = Decimal(str(value).strip())
-        except InvalidOperation:
-            raise ValueError(f"{value!r} is not a number of seconds") from None
-        if isinstance(value, bool) or not number.is_finite() or not Decimal(str(low)) <= number <= Decimal(str(high)):
-            raise ValueError(f"{value} is not between {low:g} and {high:g} seconds")
-        return float(number)
-
-    return Kind("seconds", read)
+    return Kind("seconds", lambda value: _number(value, low, high, " seconds"))
 
 
-def choice(*names: str) -> Kind:
-    """One of these words, in any case."""
+def share(low: float) -> Kind:
+    """A part of 1, at least `low`."""
+    return Kind("part of 1", lambda value: _number(value, low, 1))
+
+
+def choice(*names: str, older: Mapping[str, str] = MappingProxyType({})) -> Kind:
+    """One of these words, in any case; `older` words are still understood."""
 
     def read(value: Any) -> str:
         word = str(value).strip().lower()
+        word = older.get(word, word)
         if word not in names:
             raise ValueError(f"{value!r} is none of {', '.join(names)}")
         return word
 
     return Kind(" or ".join(names), read)
-
-
-def only(allowed: str | int, because: str) -> Kind:
-    """A setting that this version knows but cannot serve in full yet."""
-
-    def read(value: Any) -> str | int:
-        if str(value).strip() != str(allowed):
-            raise ValueError(because)
-        return allowed
-
-    return Kind(f"only {allowed}" if allowed else "not yet", read)
 
 
 def _flag(value: Any) -> bool:
@@ -111,12 +107,32 @@ def _flag(value: Any) -> bool:
     return word == "true"
 
 
-def _headers(value: Any) -> dict[str, str]:
+def _table(value: Any, of: str = "") -> dict[str, Any]:
     try:
         found = msgspec.json.decode(value) if isinstance(value, str) else value
-        return {name.lower(): text for name, text in msgspec.convert(found, dict[str, str]).items()}
+        return msgspec.convert(found, dict[str, str] if of else dict[str, Any])
     except msgspec.MsgspecError:
-        raise ValueError("is not a table of texts") from None
+        raise ValueError(f"is not a table{of}") from None
+
+
+def _headers(value: Any) -> dict[str, str]:
+    return {name.lower(): text for name, text in _table(value, " of texts").items()}
+
+
+def _models(value: Any) -> dict[str, str]:
+    return {name: _text(model) for name, model in _table(value, " of texts").items()}
+
+
+def _aliases(value: Any) -> dict[str, tuple[str, ...]]:
+    aliases = {name: _names(models) for name, models in _table(value).items()}
+    for name, models in aliases.items():
+        if not models:
+            raise ValueError(f"has no model for {name!r}")
+    return aliases
+
+
+def _weights(value: Any) -> dict[str, float]:
+    return {name: _number(weight, 0, _HEAVIEST) for name, weight in _table(value).items()}
 
 
 def _limit(value: Any) -> int | None:
@@ -145,6 +161,18 @@ def _admin_token(value: Any) -> Secret:
     if len(token.reveal()) < _SHORTEST_ADMIN_TOKEN:
         raise ValueError(f"is shorter than {_SHORTEST_ADMIN_TOKEN} characters")
     return token
+
+
+def server_url(*schemes: str) -> Kind:
+    """The address of a server, with its password: "scheme://...", one of `schemes`."""
+
+    def read(value: Any) -> Secret:
+        url = _secret(value)
+        if url.reveal().partition("://")[0].lower() not in schemes:
+            raise ValueError(f"does not begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+        return url
+
+    return Kind("secret", read, None)
 
 
 def _base_url(value: Any) -> str:
@@ -178,6 +206,9 @@ def _names(value: Any) -> tuple[str, ...]:
 TEXT = Kind("text", _text)
 FLAG = Kind("true or false", _flag, empty=False)
 HEADERS = Kind("table of headers; JSON in the environment", _headers, MappingProxyType({}))
+MODELS = Kind("table of models; JSON in the environment", _models, MappingProxyType({}))
+ALIASES = Kind("table of lists of models; JSON in the environment", _aliases, MappingProxyType({}))
+WEIGHTS = Kind("table of numbers; JSON in the environment", _weights, MappingProxyType({}))
 PATH = Kind("path", _path, None)
 LIMIT = Kind("whole number, 0 lifts it", _limit)
 USD_LIMIT = Kind("US dollars, 0 lifts it", _usd_limit)

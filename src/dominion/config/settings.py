@@ -7,16 +7,24 @@ import msgspec
 
 from dominion.config.secret import Secret
 from dominion.domain.usage import Price
+from dominion.rules.ordering import Ordering
 
 
 class CompatibleProvider(msgspec.Struct, frozen=True, kw_only=True):
-    """One [[providers.openai_compat]] table as the operator wrote it. `models` are names it serves."""
+    """One [[providers.openai_compat]] table as the operator wrote it, `wire` to `responses_path` as in `ProviderRow`.
+
+    `models` are names it serves.
+    """
 
     id: str
     name: str = ""
     api_key: Secret | None = None
     base_url: str = ""
     chat_path: str = ""
+    stream_path: str = ""
+    responses_path: str = ""
+    wire: str = ""
+    credentials: str = ""
     model: str = ""
     models: tuple[str, ...] = ()
 
@@ -31,20 +39,30 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     config: Path | None
     data_dir: Path
     sqlite_path: Path
-    database_url: str
+    database_url: Secret | None
+    lease_grace_seconds: float
+    redis_url: Secret | None
     host: str
     port: int
     workers: int
     environment: str
     log_level: str
     durability: str
+    journal_limit_mb: int
     max_body_bytes: int
     drain_seconds: float
+    drain_notice_seconds: float
     trusted_proxies: tuple[str, ...]
     admin_token: Secret | None
+    sealing_key_source: str
+    sealing_key: Secret | None
+    vault_addr: str
+    vault_token: Secret | None
+    vault_path: str
     default_model: str
     openai_api_key: Secret | None
     openai_base_url: str
+    openai_responses_path: str
     anthropic_api_key: Secret | None
     anthropic_oauth_token: Secret | None
     anthropic_oauth: bool
@@ -92,6 +110,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     http_proxy: Secret | None
     https_proxy: Secret | None
     no_proxy: tuple[str, ...]
+    retry_count: int
+    deadline_seconds: float
+    longest_wait_seconds: float
+    wait_before_next_seconds: float
+    ordering: Ordering
+    weights: Mapping[str, float]
+    breaker_share: float
+    breaker_minimum: int
+    breaker_window_seconds: float
+    breaker_pause_seconds: float
+    breaker_longest_pause_seconds: float
+    fallback_enabled: bool
+    fallback_order: tuple[str, ...]
+    fallback_larger: Mapping[str, str]
+    byok_fallback: bool
+    always_ask: bool
+    aliases: Mapping[str, tuple[str, ...]]
+    egress_allow: tuple[str, ...]
     openai_compat: tuple[CompatibleProvider, ...]
     provider_tables: frozenset[str]
     provider_keys: Mapping[str, Secret]

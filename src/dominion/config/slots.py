@@ -13,14 +13,14 @@ from dominion.config import sign_ins
 from dominion.config.secret import Secret
 from dominion.config.settings import CompatibleProvider, Settings
 from dominion.credentials.aws_profile import DEFAULT_REGION
-from dominion.credentials.present import head, headers
-from dominion.domain.providers import Origin, ProviderRow, Slot, Target
+from dominion.credentials.present import PER_REQUEST, head, headers
+from dominion.domain.providers import AlsoSpoken, Origin, ProviderRow, Slot, Target
 from dominion.providers.address import address, is_loopback
 from dominion.providers.catalog import STUB, Catalogue
 from dominion.providers.catalog_files import read_other_apis
 
 _AGENT = f"dominion/{__version__}"
-_OAUTH_PREFIX = "sk-ant-oat"
+OAUTH_PREFIX = "sk-ant-oat"
 _VERTEX_HOSTS: Mapping[str, str] = MappingProxyType(
     {"global": "aiplatform", "us": "aiplatform.us.rep", "eu": "aiplatform.eu.rep"}
 )
@@ -100,18 +100,19 @@ class _Scan:
         if key is None and not self._has_table(row):
             return
         key, scheme = self._needed(row, key), row.credentials
-        if key is token or key.reveal().startswith(_OAUTH_PREFIX):
+        if key is token or key.reveal().startswith(OAUTH_PREFIX):
             if not settings.anthropic_oauth:
                 raise ValueError("its key is an OAuth token, which is used only with oauth = true (ANTHROPIC_OAUTH)")
             scheme = "anthropic_oauth"
             self.warnings.append("Anthropic: an OAuth token is used; Anthropic refuses those of subscriptions.")
-        yield _slot(_at(row, base_url=settings.anthropic_base_url), key, scheme)
+        yield slot_of(_at(row, base_url=settings.anthropic_base_url), key, scheme)
 
     def _openai(self, row: ProviderRow) -> Iterator[Slot]:
         """Configured by the TOML file or by the environment."""
         key = self.settings.openai_api_key
         if key is not None or self._has_table(row):
-            yield _slot(_at(row, base_url=self.settings.openai_base_url), self._needed(row, key))
+            row = _at(row, base_url=self.settings.openai_base_url)
+            yield slot_of(_responding(row, self.settings.openai_responses_path), self._needed(row, key))
 
     def _compatible(self, entry: CompatibleProvider, row: ProviderRow) -> Iterator[Slot]:
         """One [[providers.openai_compat]]."""
@@ -120,17 +121,17 @@ class _Scan:
             key = self._needed(row, key)
         models = tuple(dict.fromkeys(filter(None, (entry.model, *entry.models))))
         default = entry.model or row.default_model or next(iter(models), "")
-        yield _slot(row, key, row.credentials if key is not None else "none", models, default)
+        yield slot_of(row, key, row.credentials if key is not None else "none", models, default)
 
     def _copilot(self, row: ProviderRow) -> Iterator[Slot]:
         if self._has_table(row):
             sign_ins.signed_in(self.settings.copilot_token_path, "copilot")
-            yield _slot(_at(row, base_url=self.settings.copilot_base_url))
+            yield slot_of(_at(row, base_url=self.settings.copilot_base_url))
 
     def _qwen(self, row: ProviderRow) -> Iterator[Slot]:
         if self._has_table(row):
             kept = sign_ins.signed_in(self.settings.qwen_credentials_path, "qwen")
-            yield _slot(_at(row, base_url=sign_ins.qwen_address(kept)))
+            yield slot_of(_at(row, base_url=sign_ins.qwen_address(kept)))
             self.warnings.append(f"{row.name}: Qwen discontinued this sign-in; an API key of qwen works instead.")
 
     def _bedrock(self, row: ProviderRow) -> Iterator[Slot]:
@@ -142,7 +143,7 @@ class _Scan:
         url = settings.bedrock_base_url or row.base_url.replace(DEFAULT_REGION, region)
         key = settings.bedrock_api_key
         for each in (row, self.others[row.id]):
-            yield _slot(_at(each, base_url=url), key, row.credentials if key is None else "bearer")
+            yield slot_of(_at(each, base_url=url), key, row.credentials if key is None else "bearer")
 
     def _vertex(self, row: ProviderRow) -> Iterator[Slot]:
         """Google's models by its own API, Claude by Anthropic's."""
@@ -153,7 +154,7 @@ class _Scan:
         host = _VERTEX_HOSTS.get(location, f"{location}-aiplatform")
         url = settings.vertex_base_url or f"https://{host}.googleapis.com"
         for each in (row, self.others[row.id]):
-            yield _slot(_placed(_at(each, base_url=url), project=project, location=location))
+            yield slot_of(placed(_at(each, base_url=url), project=project, location=location))
 
     def _gemini(self, row: ProviderRow) -> Iterator[Slot]:
         """The environment's key is that of the compatible API where the TOML file has that."""
@@ -162,7 +163,7 @@ class _Scan:
         compatible = any(entry.id == row.id for entry in settings.openai_compat)
         key = settings.gemini_api_key or self._key_of_environment(row)
         if table or (key is not None and not compatible):
-            yield _slot(_at(row, base_url=settings.gemini_base_url), self._needed(row, key))
+            yield slot_of(_at(row, base_url=settings.gemini_base_url), self._needed(row, key))
 
     def _azure(self, row: ProviderRow) -> Iterator[Slot]:
         """Models are deployments."""
@@ -172,8 +173,8 @@ class _Scan:
         if not endpoint:
             raise ValueError("it has no endpoint, and AZURE_OPENAI_ENDPOINT is not set")
         key, models = self._needed(row, settings.azure_openai_api_key), settings.azure_openai_deployment
-        row = _placed(_at(row, base_url=endpoint), api_version=settings.azure_openai_api_version)
-        yield _slot(row, key, models=models, default=next(iter(models), ""))
+        row = placed(_at(row, base_url=endpoint), api_version=settings.azure_openai_api_version)
+        yield slot_of(row, key, models=models, default=next(iter(models), ""))
 
     def _ollama(self, row: ProviderRow) -> Iterator[Slot]:
         settings, models = self.settings, self.settings.ollama_models
@@ -181,7 +182,7 @@ class _Scan:
             key = settings.ollama_api_key
             scheme = "none" if key is None else row.credentials
             row = _at(row, base_url=settings.ollama_base_url)
-            yield _slot(row, key, scheme, models, next(iter(models), row.default_model))
+            yield slot_of(row, key, scheme, models, next(iter(models), row.default_model))
 
     # --- what they share
 
@@ -195,14 +196,18 @@ class _Scan:
 
     def _compatible_row(self, entry: CompatibleProvider) -> ProviderRow:
         row = self.providers.get(entry.id) or ProviderRow(id=entry.id, name=entry.id, base_url=entry.base_url)
-        return _at(row, base_url=entry.base_url, chat_path=entry.chat_path, name=entry.name)
+        row = _at(
+            row, base_url=entry.base_url, chat_path=entry.chat_path, stream_path=entry.stream_path, name=entry.name
+        )
+        row = _at(row, wire=entry.wire, credentials=entry.credentials)
+        return _responding(row, entry.responses_path)
 
     def _key_of_environment(self, row: ProviderRow) -> Secret | None:
         keys = self.settings.provider_keys
         return next((keys[name] for name in row.key_env if name in keys), None)
 
 
-def _slot(
+def slot_of(
     row: ProviderRow,
     key: Secret | None = None,
     scheme: str | None = None,
@@ -223,19 +228,51 @@ def _slot(
         models,
         row.default_model if default is None else default,
         target(row.stream_path) if row.stream_path else None,
+        tuple((also.wire, target(also.path)) for also in row.also),
+    )
+
+
+def with_key(slot: Slot, key: str) -> Slot:
+    """The slot as a caller's own key shows it, at the same origins. Raises ValueError, which never holds the key."""
+    row = slot.row
+    if row.credentials in (PER_REQUEST, "none") or row.local:
+        raise ValueError("it takes no key")
+    if row.id == "anthropic" and key.startswith(OAUTH_PREFIX):
+        raise ValueError("this is an OAuth token, and not an API key")
+    scheme = "header_key" if row.credentials == "anthropic_oauth" else row.credentials
+    made = slot_of(row, Secret(key), scheme, slot.models, slot.default_model)
+
+    def at(target: Target) -> Target:
+        """With the guard, which the address alone does not tell."""
+        return Target(msgspec.structs.replace(target.origin, guarded=slot.target.origin.guarded), target.head)
+
+    return msgspec.structs.replace(
+        slot,
+        target=at(made.target),
+        stream_target=None if made.stream_target is None else at(made.stream_target),
+        also=tuple((wire, at(target)) for wire, target in made.also),
     )
 
 
 def _at(row: ProviderRow, **changes: str) -> ProviderRow:
-    """The row with what the operator changed; empty texts change nothing."""
-    return msgspec.structs.replace(row, **{name: text for name, text in changes.items() if text})
+    """The row with what the operator changed; empty texts change nothing. Elsewhere it need not speak all dialects."""
+    given = {name: text for name, text in changes.items() if text}
+    moved = row.base_url and given.get("base_url", row.base_url).removesuffix("/").removesuffix("/v1") != row.base_url
+    return msgspec.structs.replace(row, **given, also=() if moved else row.also)
 
 
-def _placed(row: ProviderRow, **places: str) -> ProviderRow:
+def _responding(row: ProviderRow, path: str) -> ProviderRow:
+    """The row with the Responses API at this path, if one is given."""
+    also = (AlsoSpoken("openai_responses", path),)
+    return msgspec.structs.replace(row, also=also) if path else row
+
+
+def placed(row: ProviderRow, **places: str) -> ProviderRow:
     """The row with `{name}` in its paths replaced. Raises ValueError for what would change the path."""
     for name, text in places.items():
         if not _PLACED.fullmatch(text):
             raise ValueError(f"{text!r} cannot be its {name}")
+        also = tuple(AlsoSpoken(each.wire, each.path.replace(f"{{{name}}}", text)) for each in row.also)
         paths = {path: getattr(row, path).replace(f"{{{name}}}", text) for path in ("chat_path", "stream_path")}
-        row = msgspec.structs.replace(row, **paths)
+        row = msgspec.structs.replace(row, also=also, **paths)
     return row

@@ -8,19 +8,24 @@ from typing import NamedTuple
 from dominion.config.kinds import (
     ADDRESSES,
     ADMIN_TOKEN,
+    ALIASES,
     BASE_URL,
+    CHAT_PATH,
     FLAG,
     HEADERS,
     LIMIT,
+    MODELS,
     NAMES,
     PATH,
     SECRET,
     TEXT,
     USD_LIMIT,
+    WEIGHTS,
     Kind,
     choice,
-    only,
     seconds,
+    server_url,
+    share,
     whole,
 )
 
@@ -53,10 +58,14 @@ _WINDOW = whole(1000, 86_400_000)
 _WAIT = seconds(0.1, 86_400)
 _ENVIRONMENT = choice("development", "production", "test")
 _LEVEL = choice("debug", "info", "warning", "error", "critical")
-_DURABILITY = choice("journal", "fsync")
+_ORDERING = choice("config", "weighted", "latency", "cost")
+_PAUSE = seconds(0, 3600)
+_DURABILITY = choice("journal", "journal+fsync", "database", older={"fsync": "journal+fsync"})
+_POSTGRES = server_url("postgresql", "postgres", "postgresql+psycopg")
+_REDIS = server_url("redis", "rediss", "unix")
+_KEY_SOURCE = choice("file", "environment", "keyring", "vault")
 _UNPRICED = choice("refuse", "allow")
-_NO_DATABASE_URL = only("", "PostgreSQL comes with a later version; remove it: this one keeps SQLite at SQLITE_PATH")
-_ONE_WORKER = only(1, "several workers come with a later version; use 1")
+_WORKERS = whole(1, 64)
 
 # fmt: off
 SETTINGS: tuple[Setting, ...] = (
@@ -66,28 +75,46 @@ SETTINGS: tuple[Setting, ...] = (
             "The folder of database, journal and keys."),
     Setting("sqlite_path", "SQLITE_PATH", "server.sqlite_path", PATH, "{data_dir}/gateway.db",
             "The database file."),
-    Setting("database_url", "DATABASE_URL", "server.database_url", _NO_DATABASE_URL, "",
-            "PostgreSQL; comes with a later version."),
+    Setting("database_url", "DATABASE_URL", "server.database_url", _POSTGRES, "",
+            "PostgreSQL instead of the database file, postgresql://user:password@host/name (extra: cluster)."),
+    Setting("lease_grace_seconds", "LEASE_GRACE_SECONDS", "server.lease_grace_seconds", seconds(30, 86_400), "900",
+            "After how long without a word a process that shares the database counts as lost with its disk."),
+    Setting("redis_url", "REDIS_URL", "server.redis_url", _REDIS, "",
+            "Redis or Valkey, for rates that several processes share, redis://:password@host/0 (extra: cluster)."),
     Setting("host", "HOST", "server.host", TEXT, "127.0.0.1",
             "The address to listen on; 0.0.0.0 means all of them."),
     Setting("port", "PORT", "server.port", _PORT, "3100",
             "The port to listen on; 0 takes a free one."),
-    Setting("workers", "WORKERS", "server.workers", _ONE_WORKER, "1",
-            "Processes; more than one comes with a later version."),
+    Setting("workers", "WORKERS", "server.workers", _WORKERS, "1",
+            "Processes that serve; about one for each core."),
     Setting("environment", "NODE_ENV", "server.environment", _ENVIRONMENT, "production",
             "Accepted from older env files."),
     Setting("log_level", "LOG_LEVEL", "server.log_level", _LEVEL, "info",
             "The least severe messages that are logged."),
     Setting("durability", "DURABILITY", "server.durability", _DURABILITY, "journal",
-            "What a row survives. journal: the end of the process; fsync: also a power cut, at a cost per request."),
+            "What a row survives when the answer ends: the process, a power cut, the disk (docs/durability.md)."),
+    Setting("journal_limit_mb", "JOURNAL_LIMIT_MB", "server.journal_limit_mb", whole(1, 65_536), "256",
+            "How much waits for a database that is gone, in MiB, before requests that cost money are refused."),
     Setting("max_body_bytes", "MAX_BODY_BYTES", "server.max_body_bytes", _BODY, "20971520",
             "The largest request body, in bytes."),
     Setting("drain_seconds", "DRAIN_SECONDS", "server.drain_seconds", seconds(0, 3600), "30",
             "How long running requests may take to end when the gateway stops."),
+    Setting("drain_notice_seconds", "DRAIN_NOTICE_SECONDS", "server.drain_notice_seconds", seconds(0, 3600), "0",
+            "How long a gateway that stops still accepts, while /health/ready says 503 to a load balancer."),
     Setting("trusted_proxies", "TRUSTED_PROXIES", "server.trusted_proxies", ADDRESSES, "",
             "Addresses of the proxies whose x-forwarded-for is believed."),
     Setting("admin_token", "ADMIN_TOKEN", "server.admin_token", ADMIN_TOKEN, "",
             "Guards /admin; at least 16 characters. Without it the first start makes one."),
+    Setting("sealing_key_source", "DOMINION_SEALING_KEY_SOURCE", "server.sealing_key_source", _KEY_SOURCE, "file",
+            "Where the sealing key is kept; file means DATA_DIR/sealing.key."),
+    Setting("sealing_key", "DOMINION_SEALING_KEY", "server.sealing_key", SECRET, "",
+            "For the source environment: 64 hex digits; after a rotation also `,2:` and 64 more, and so on."),
+    Setting("vault_addr", "VAULT_ADDR", "server.vault_addr", BASE_URL, "",
+            "For the source vault: the address of HashiCorp Vault."),
+    Setting("vault_token", "VAULT_TOKEN", "server.vault_token", SECRET, "",
+            "For the source vault: a token that may read and write the secret."),
+    Setting("vault_path", "DOMINION_VAULT_PATH", "server.vault_path", TEXT, "secret/dominion",
+            "For the source vault: the mount of a KV engine (version 2), a slash, and the secret's path."),
     Setting("default_model", "DEFAULT_MODEL", "agent.model", TEXT, "",
             'The model that answers "auto".'),
 
@@ -95,6 +122,8 @@ SETTINGS: tuple[Setting, ...] = (
             "Configures OpenAI."),
     Setting("openai_base_url", "OPENAI_BASE_URL", "providers.openai.base_url", BASE_URL, "",
             "Another address than OpenAI's own, with or without /v1."),
+    Setting("openai_responses_path", "OPENAI_RESPONSES_PATH", "providers.openai.responses_path", CHAT_PATH, "",
+            "Where the Responses API is at that other address, if it has one: /v1/responses, mostly."),
     Setting("anthropic_api_key", "ANTHROPIC_API_KEY", "providers.anthropic.api_key", SECRET, "",
             "Configures Anthropic."),
     Setting("anthropic_oauth_token", "ANTHROPIC_OAUTH_TOKEN", "", SECRET, "",
@@ -191,6 +220,43 @@ SETTINGS: tuple[Setting, ...] = (
             "The proxy to providers on https.", also="https_proxy"),
     Setting("no_proxy", "NO_PROXY", "upstream.no_proxy", NAMES, "",
             "Hosts that are reached without a proxy.", also="no_proxy"),
+
+    Setting("retry_count", "ROUTER_RETRY_COUNT", "router.retry_count", whole(0, 20), "3",
+            "How often an attempt that cost nothing is repeated at one provider."),
+    Setting("deadline_seconds", "ROUTER_DEADLINE_SECONDS", "router.deadline_seconds", _WAIT, "1200",
+            "For all attempts of a request together; longer than one attempt may take."),
+    Setting("longest_wait_seconds", "ROUTER_LONGEST_WAIT_SECONDS", "router.longest_wait_seconds", _PAUSE, "10",
+            "The longest wait before a repeat at the last provider; who asks for more is not waited for."),
+    Setting("wait_before_next_seconds", "ROUTER_WAIT_BEFORE_NEXT_SECONDS", "router.wait_before_next_seconds", _PAUSE,
+            "1", "The longest wait for a rate limit while another provider could be asked."),
+    Setting("ordering", "ROUTER_ORDERING", "router.ordering", _ORDERING, "config",
+            "In which order the providers of a model are asked: as configured, by weight, the fastest, the cheapest."),
+    Setting("weights", "ROUTER_WEIGHTS", "router.weights", WEIGHTS, "",
+            "Shares of the requests by provider id, for ordering = weighted; 1 where none is given."),
+    Setting("breaker_share", "ROUTER_BREAKER_SHARE", "router.breaker_share", share(0.01), "0.5",
+            "A provider rests when this share of its attempts in a window failed."),
+    Setting("breaker_minimum", "ROUTER_BREAKER_MINIMUM", "router.breaker_minimum", whole(1, 100_000), "10",
+            "Of how many attempts in the window at least."),
+    Setting("breaker_window_seconds", "ROUTER_BREAKER_WINDOW_SECONDS", "router.breaker_window_seconds", _WAIT, "10",
+            "How long the window is."),
+    Setting("breaker_pause_seconds", "ROUTER_BREAKER_PAUSE_SECONDS", "router.breaker_pause_seconds", _WAIT, "2",
+            "How long it rests at first; twice as long after each failed try."),
+    Setting("breaker_longest_pause_seconds", "ROUTER_BREAKER_LONGEST_PAUSE_SECONDS",
+            "router.breaker_longest_pause_seconds", _WAIT, "30", "How long it rests at most."),
+    Setting("fallback_enabled", "FALLBACK_ENABLED", "fallback.enabled", FLAG, "true",
+            "Whether other models may answer when all who serve the wanted one failed."),
+    Setting("fallback_order", "FALLBACK_ORDER", "fallback.order", NAMES, "",
+            "Those models, each as provider/model or by name, the first one first."),
+    Setting("fallback_larger", "FALLBACK_LARGER", "fallback.larger", MODELS, "",
+            "Which model takes the prompts that are too long for another."),
+    Setting("byok_fallback", "BYOK_FALLBACK", "fallback.byok", FLAG, "false",
+            "Whether the operator's key stands in, and is charged for, where a caller's own key fails."),
+    Setting("always_ask", "FALLBACK_ALWAYS_ASK", "fallback.always_ask", FLAG, "false",
+            "Whether another model is proposed to the caller, with its price, instead of answering."),
+    Setting("aliases", "MODEL_ALIASES", "aliases", ALIASES, "",
+            "Names of your own, or of models, and who serves them, each as provider/model, the best first."),
+    Setting("egress_allow", "DOMINION_EGRESS_ALLOW", "upstream.egress_allow", NAMES, "",
+            "host:port or networks (10.1.0.0/16) where providers of the API may be, though they are not public."),
 )
 # fmt: on
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from dominion.config.kinds import BASE_URL, CHAT_PATH, NAMES, SECRET, TEXT
+from dominion.config.kinds import BASE_URL, CHAT_PATH, NAMES, SECRET, TEXT, choice
 from dominion.config.settings import CompatibleProvider
 from dominion.domain.providers import ProviderRow
 from dominion.domain.usage import Price
@@ -23,6 +23,10 @@ _COMPATIBLE = {
     "api_key": SECRET,
     "base_url": BASE_URL,
     "chat_path": CHAT_PATH,
+    "stream_path": CHAT_PATH,
+    "responses_path": CHAT_PATH,
+    "wire": TEXT,
+    "credentials": choice("bearer", "header_key", "api_key", "google_key"),
     "model": TEXT,
     "models": NAMES,
 }
@@ -64,7 +68,7 @@ class TomlFile:
         for name in self._doc:
             if name not in sections:
                 self._unknown(name, [*self._known, *sections])
-            elif name not in ("providers", "prices"):
+            elif name not in ("providers", "prices", *self._known):
                 self._check_keys(name, self._table(name))
         for name, table in self._table("providers").items():
             self._provider(name, table, catalogue)

@@ -3,13 +3,14 @@
 Times are epoch seconds unless named otherwise; money is integer nano-dollars.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import msgspec
 
 from dominion.domain.errors import DominionError, ProviderError
 from dominion.domain.messages import Answer, Event, Request
+from dominion.domain.own_keys import PassedKeys
 from dominion.domain.people import Principal
 from dominion.domain.providers import Target
 from dominion.domain.usage import Usage
@@ -35,7 +36,8 @@ class Peek(msgspec.Struct, frozen=True):
     """What routing and admission need of a request, read without touching the messages.
 
     `output_cap` is what the caller asked for (None: nothing); `choices` is n; `asks_usage` says that the caller wants
-    usage inside the stream; `provider` only the native dialect can name. `user` is the caller's own label, if any.
+    usage inside the stream; `provider` only the native dialect can name. `images` are their number and their bytes
+    inside the body, which bound no tokens. `kept`: the prompt also holds what only the provider has.
     """
 
     model: str
@@ -44,6 +46,8 @@ class Peek(msgspec.Struct, frozen=True):
     choices: int = 1
     asks_usage: bool = True
     provider: str = "auto"
+    images: tuple[int, int] = (0, 0)
+    kept: bool = False
 
 
 class Seen(msgspec.Struct):
@@ -220,6 +224,16 @@ class Authority(Protocol):
         """The provider answered 401 to the last headers: the next call renews, whatever the expiry says."""
 
 
+class Outbox(Protocol):
+    """Puts writes to sockets off until the work of one turn of the event loop is done, and makes them in order."""
+
+    def put(self, write: Callable[[bytes], None], data: bytes) -> None:
+        """Call `write(data)` soon; it must not raise."""
+
+    def flush(self) -> None:
+        """Make the writes now."""
+
+
 # --- doors --------------------------------------------------------------------------------------------------------
 
 
@@ -227,6 +241,9 @@ class Call(msgspec.Struct, frozen=True):
     """One request for a completion, as a door hands it over. `received` is monotonic seconds, `size` bytes of the body.
 
     `carried` are headers that belong to the door's dialect. `strict`: refuse rather than lose a field in translation.
+    `ask`: propose another model rather than let it answer; `accept` is the one that was agreed to, "provider/model".
+    `max_nano` is the most that the caller allows it to cost, None: the caller does not say. `customer` and `run` are
+    the caller's labels of whom and what it is for. `passed`: keys of the caller's own at providers.
     """
 
     id: str
@@ -237,12 +254,20 @@ class Call(msgspec.Struct, frozen=True):
     received: float
     carried: dict[bytes, bytes]
     strict: bool = False
+    ask: bool = False
+    accept: str = ""
+    max_nano: int | None = None
+    customer: str = ""
+    run: str = ""
+    passed: PassedKeys | None = None
 
 
 class Receipt(msgspec.Struct, frozen=True):
     """What a door may tell the caller about an answer. `cost_nano` None: not known yet (streams).
 
     `remaining_nano` of the monthly spend cap, None: no cap. `output_cap` only when the gateway set or lowered it.
+    `attempts` were made, the last one with success. `warning`: a soft cap is passed.
+    `own_key` "own" or "passed": a key of the caller's own has paid the provider.
     """
 
     request_id: str
@@ -253,6 +278,9 @@ class Receipt(msgspec.Struct, frozen=True):
     output_cap: int | None
     lost: tuple[str, ...]
     estimated: bool
+    attempts: int = 1
+    warning: str = ""
+    own_key: str = ""
 
 
 class Reply(Protocol):

@@ -6,11 +6,13 @@ DominionError
  |   |   +- TooLarge            body, headers or nesting above a limit
  |   |   +- WrongMediaType      the body is not JSON
  |   |   +- LossyTranslation    strict mode and a field with no place on the other side
+ |   |   +- MaxCostExceeded     it may cost more than the caller allowed for it
  |   +- NotFound                no such route, user or key
  |   |   +- UnknownModel        no provider serves this model
  |   |   +- UnknownProvider     no such provider, or it is not configured
  |   +- WrongMethod             the route exists for another method
  |   +- Conflict                the thing exists already
+ |   +- SwitchProposed          another model would have to answer, and the caller wants to be asked first
  |   +- Unauthenticated         no key, a wrong key or a revoked key
  |   +- Forbidden               the user is suspended, or the route needs another role
  |   +- LimitExceeded           a limit of this gateway
@@ -35,7 +37,7 @@ DominionError
      +- Internal                a defect; the text is logged, never sent
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class DominionError(Exception):
@@ -57,6 +59,11 @@ class DominionError(Exception):
         self.action = action or self.default_action
         self.param = param
         self.retry_after = retry_after
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What the class tells beyond its sentences, as JSON values."""
+        return {}
 
 
 class CallerError(DominionError):
@@ -90,6 +97,13 @@ class LossyTranslation(InvalidRequest):
 
     code = "lossy_translation"
     default_action = "Remove the named fields, choose another provider, or leave strict mode."
+
+
+class MaxCostExceeded(InvalidRequest):
+    """The request may cost more than its header x-dominion-max-cost allows."""
+
+    code = "max_cost_exceeded"
+    default_action = "Ask for a shorter answer, choose a cheaper model, or allow more in x-dominion-max-cost."
 
 
 class NotFound(CallerError):
@@ -130,6 +144,39 @@ class Conflict(CallerError):
     default_action = "Look at the present state first."
 
 
+class SwitchProposed(CallerError):
+    """No provider of the wanted model answers, another model can, and the caller wants to be asked before it does.
+
+    `model` is the other one as "provider/model": naming it in the header x-dominion-accept runs it. The rest is how
+    much more it costs than the wanted one, negative: less; None where one of the prices is not known. Decimal strings
+    of US dollars: per million tokens in and out, and for this request with the longest answer that it may get.
+    """
+
+    code = "switch_proposed"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        model: str,
+        more_input_usd_per_million: str | None = None,
+        more_output_usd_per_million: str | None = None,
+        more_request_usd: str | None = None,
+        action: str | None = None,
+    ) -> None:
+        super().__init__(message, action=action or f"Send it again with the header x-dominion-accept: {model}")
+        self.model = model
+        self.more_input_usd_per_million = more_input_usd_per_million
+        self.more_output_usd_per_million = more_output_usd_per_million
+        self.more_request_usd = more_request_usd
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """The other model and the differences of its price."""
+        names = ("more_input_usd_per_million", "more_output_usd_per_million", "more_request_usd")
+        return {"proposed_model": self.model} | {name: getattr(self, name) for name in names}
+
+
 class Unauthenticated(CallerError):
     """No key, a wrong key or a revoked key."""
 
@@ -149,10 +196,12 @@ class LimitExceeded(CallerError):
 
     `kind` names the limit as `POST /admin/limits` does. `limit` and `used` (settled and set aside) are in the limit's
     own unit, US dollars as decimal strings; `resets_at` is ISO 8601 UTC, or None when nothing resets at a fixed time.
+    `scope` ("provider:openai", "key:ID", ...) says whose limit it is, "": the user's own.
     """
 
     code = "limit_exceeded"
     retryable = True
+    scope: str = ""
 
     def __init__(
         self,
@@ -170,6 +219,12 @@ class LimitExceeded(CallerError):
         self.limit = limit
         self.used = used
         self.resets_at = resets_at
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """The limit's numbers."""
+        told = {"limit": self.limit, "used": self.used, "resets_at": self.resets_at}
+        return told | {"scope": self.scope} if self.scope else told
 
 
 class QuotaExceeded(LimitExceeded):
@@ -196,11 +251,13 @@ class TooManyConcurrent(LimitExceeded):
 class ProviderError(DominionError):
     """The provider failed. `provider` is its display name, `status` what it answered (None: nothing).
 
-    `verbatim` is the provider's own error body, set when it may be relayed to a caller of the same dialect.
+    `verbatim` is the provider's own error body, set when it may be relayed to a caller of the same dialect. `attempts`
+    were made for the request, this one being the last.
     """
 
     code = "provider_error"
     verbatim: bytes = b""
+    attempts: int = 1
 
     def __init__(
         self,
@@ -233,16 +290,18 @@ class ProviderRateLimited(ProviderError):
 
 
 class ProviderQuota(ProviderError):
-    """The usage cap of the operator's account at the provider."""
+    """The usage cap of the operator's account at the provider. `limit_type` says which, as far as providers tell."""
 
     code = "provider_quota_exceeded"
+    limit_type: str = "usage"
     default_action = "The operator must raise the cap at the provider; meanwhile use another provider."
 
 
 class ModelNotAvailable(ProviderError):
-    """The provider does not serve this model (now)."""
+    """The provider does not serve this model (now). `model` is what it was asked for."""
 
     code = "model_not_available"
+    model: str = ""
     default_action = "Choose another model."
 
 
@@ -261,21 +320,28 @@ class ContextOverflow(ProviderRefused):
 
 
 class NetworkFailure(ProviderError):
-    """Cannot reach the provider, or the connection broke. `sent`: a request byte may have reached it."""
+    """Cannot reach the provider, or the connection broke; `source` says how. `sent`: a byte may have reached it.
+
+    `unanswered`: the provider closed the connection without a byte of an answer, and was not asked again since.
+    """
 
     code = "provider_unreachable"
     retryable = True
     default_action = "Send the request again; if it stays so, the operator should check the network."
     sent: bool = True
+    unanswered: bool = False
+    source: str = ""
 
 
 class ProviderTimeout(ProviderError):
-    """The provider did not answer in time. `sent`: a request byte may have reached it."""
+    """The provider did not answer in time. `sent`: a request byte may have reached it. `duration` is how many seconds
+    the gateway had waited, None: not known."""
 
     code = "provider_timeout"
     retryable = True
     default_action = "Send the request again, or use a faster model."
     sent: bool = True
+    duration: float | None = None
 
 
 class ProviderUnavailable(ProviderError):
@@ -287,9 +353,10 @@ class ProviderUnavailable(ProviderError):
 
 
 class UnexpectedResponse(ProviderError):
-    """The provider answered something that is not its dialect."""
+    """The provider answered something that is not its dialect. `body` is the beginning of it, secrets masked."""
 
     code = "provider_unexpected_response"
+    body: str = ""
     retryable = True
     default_action = "Send the request again; if it stays so, the operator should check the provider's address."
 

@@ -1,5 +1,6 @@
 """A conversation, free of any dialect: the request, the events of an answer, and the answer collected from them."""
 
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import msgspec
@@ -31,6 +32,11 @@ class Image(msgspec.Struct, frozen=True, tag="image"):
     data: str = ""
     detail: str = ""
     cache: CacheMark | None = None
+
+    @property
+    def bytes_inside(self) -> int:
+        """How much of a body it takes: what is behind an address is not there."""
+        return len(self.data) + (len(self.url) if self.url.startswith("data:") else 0)
 
 
 class ToolCall(msgspec.Struct, frozen=True, tag="tool_call"):
@@ -142,6 +148,20 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     frequency_penalty: float | None = None
     user: str = ""
     unread: tuple[str, ...] = ()
+
+    @property
+    def images(self) -> tuple[int, int]:
+        """The number of images, and how many bytes of a body they take."""
+        found = list(_images(part for message in self.messages for part in message.parts))
+        return len(found), sum(image.bytes_inside for image in found)
+
+
+def _images(parts: Iterable[Part]) -> Iterator[Image]:
+    for part in parts:
+        if isinstance(part, Image):
+            yield part
+        elif isinstance(part, ToolResult):
+            yield from _images(part.parts)
 
 
 # --- the events of an answer; `part` counts the content parts of the answer from 0 and changes at each new part

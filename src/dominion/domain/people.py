@@ -31,7 +31,8 @@ class User(msgspec.Struct, frozen=True):
 class ApiKey(msgspec.Struct, frozen=True):
     """One key of a user. Never holds the secret: `hash` is its argon2id hash, `digest` a keyed digest of it.
 
-    `last4` are the last four characters of the plain key, for people to recognise it. Times are epoch seconds.
+    `last4` are the last four characters of the plain key, for people to recognise it. Times are epoch seconds; from
+    `expires_at` on it is refused, None: it never expires.
     """
 
     id: str
@@ -42,10 +43,12 @@ class ApiKey(msgspec.Struct, frozen=True):
     last4: str
     created_at: int
     revoked_at: int | None = None
+    expires_at: int | None = None
 
 
 class Principal(msgspec.Struct, frozen=True):
-    """Who is calling: the answer of `services.identity`."""
+    """Who is calling: the answer of `services.identity`. `expires_at` is that of the key, in epoch seconds."""
 
     user: User
     key_id: str
+    expires_at: int | None = None

@@ -9,16 +9,24 @@ from dominion.domain.usage import Price
 MODEL_PLACE = b"{model}"
 
 
+class AlsoSpoken(msgspec.Struct, frozen=True):
+    """Another dialect of a provider, for the same models and the same key: where its requests go."""
+
+    wire: str
+    path: str
+
+
 class ProviderRow(msgspec.Struct, frozen=True, kw_only=True):
     """One provider of the catalogue or of the operator's file.
 
     `wire` names a file in `dominion.wire`, `credentials` a scheme in `dominion.credentials.present`.
     `base_url` and `chat_path` joined give the completion address, `stream_path` that of streams where it is another;
     `{model}` in a path is where the model's name goes. `key_env` lists environment names, first set wins.
-    `prices_as` is the provider id that the price source uses for it, when another.
+    `prices_as` is the provider id that the price source uses for it, when another; `facts_as` those of the source of
+    sizes and abilities.
     `model_prefixes` begin bare model names that belong to it beyond its rows. `documented_model` is the default that
     specification 004 prints, kept where it has died since; `free_tier` as 004 prints it. `own_table`: it is configured
-    by a table [providers.ID] of its own, not as an OpenAI-compatible one.
+    by a table [providers.ID] of its own, not as an OpenAI-compatible one. `also`: their callers are relayed.
     """
 
     id: str
@@ -32,16 +40,19 @@ class ProviderRow(msgspec.Struct, frozen=True, kw_only=True):
     default_model: str = ""
     local: bool = False
     prices_as: str = ""
+    facts_as: tuple[str, ...] = ()
     model_prefixes: tuple[str, ...] = ()
     documented_model: str = ""
     free_tier: bool = False
     own_table: bool = False
+    also: tuple[AlsoSpoken, ...] = ()
 
 
 class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
     """One model. `id` is what callers write, `sends` what the provider is sent when that differs.
 
-    `max_output` tokens. `price` overrides the price source. `deprecated` says what to use instead.
+    `max_output` tokens. `price` overrides the price source. `deprecated` says what to use instead. `abilities` are some
+    of "tools", "vision", "reasoning", "structured_output", "streaming"; empty: not known.
     """
 
     id: str
@@ -52,14 +63,20 @@ class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
     max_output: int = 0
     price: Price | None = None
     deprecated: str = ""
+    abilities: frozenset[str] = frozenset()
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Where a provider's sockets lead. A credential belongs to exactly one origin and never goes elsewhere."""
+    """Where a provider's sockets lead. A credential belongs to exactly one origin and never goes elsewhere.
+
+    `guarded`: it was not named by the operator's files but came through an API, so its addresses are checked at each
+    connection, and its connections are not those of the operator's own origin of the same name.
+    """
 
     scheme: str
     host: str
     port: int
+    guarded: bool = False
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -100,6 +117,7 @@ class Slot(msgspec.Struct, frozen=True):
 
     `models` are ids the operator named for it (bare names go there first); `default_model` answers "auto".
     `stream_target` is where streams are asked for, None: at `target`, too. Both may have `{model}` in their path.
+    `also` are the addresses of the other dialects that it speaks, by their names.
     """
 
     row: ProviderRow
@@ -107,3 +125,4 @@ class Slot(msgspec.Struct, frozen=True):
     models: tuple[str, ...] = ()
     default_model: str = ""
     stream_target: Target | None = None
+    also: tuple[tuple[str, Target], ...] = ()

@@ -16,7 +16,8 @@ class Certainty(IntEnum):
     ESTIMATED = 1
     """The provider reported none, or the answer was cut: counted from the bytes relayed."""
     UNKNOWN = 2
-    """The gateway died while the request ran: the likely input and the whole output cap are charged."""
+    """The gateway died while the request ran: the likely input and the whole output cap are charged. Of an attempt:
+    nobody knows whether the provider bills it."""
 
 
 class Outcome(IntEnum):
@@ -32,6 +33,11 @@ class Outcome(IntEnum):
     """No byte of an answer: nothing is charged and no quota is used."""
     LOST = 4
     """The gateway died while the request ran."""
+    CORRECTION = 5
+    """No request: what another row should have cost beyond its charge. No tokens; the cost may be negative."""
+    FOUND = 6
+    """Takes a LOST row of a whole process back, because its journal has turned up: tokens and cost are negative, and
+    it counts as one request less."""
 
 
 class HoldRecord(msgspec.Struct, frozen=True, array_like=True, tag="h"):
@@ -51,6 +57,8 @@ class HoldRecord(msgspec.Struct, frozen=True, array_like=True, tag="h"):
     likely_input: int
     output_cap: int
     likely_nano: int
+    customer: str = ""
+    run: str = ""
 
 
 class UsageRow(msgspec.Struct, frozen=True, array_like=True, tag="u"):
@@ -58,7 +66,8 @@ class UsageRow(msgspec.Struct, frozen=True, array_like=True, tag="u"):
 
     `id` is the request id and the primary key. `at` is epoch milliseconds of admission: it decides the day and month
     that are charged. `cost_nano` nano-dollars. `latency_ms` whole request, `first_ms` to the first byte of the answer.
-    `lost` names of request fields that had no place in the provider's dialect, comma-separated.
+    `lost` names of request fields that had no place in the provider's dialect, comma-separated. `list_nano` None: the
+    operator's key paid; else a key of the caller's own did, nothing is charged, and this is what the price book says.
     """
 
     id: str
@@ -82,9 +91,36 @@ class UsageRow(msgspec.Struct, frozen=True, array_like=True, tag="u"):
     finish: str
     over_hold: bool = False
     error: str = ""
+    customer: str = ""
+    run: str = ""
+    cache_write_1h_tokens: int = 0
+    list_nano: int | None = None
 
 
-JournalRecord = HoldRecord | UsageRow
+class AttemptRecord(msgspec.Struct, frozen=True, array_like=True, tag="a"):
+    """A provider that was asked and did not answer. The attempt that did is the `UsageRow` itself.
+
+    `number` counts the attempts of a request from 1; `at` is epoch milliseconds of its end. `status` is what the
+    provider answered, 0: nothing. `code` is that of the error. Money here is what the provider may bill us, never a
+    charge: `certainty` MEASURED where it refused, or told what it used; UNKNOWN where nobody knows whether it bills
+    what it was sent, and then tokens and cost are those of the likely input.
+    """
+
+    request_id: str
+    number: int
+    at: int
+    provider: str
+    model: str
+    status: int
+    code: str
+    latency_ms: int
+    input_tokens: int
+    output_tokens: int
+    cost_nano: int
+    certainty: int
+
+
+JournalRecord = HoldRecord | UsageRow | AttemptRecord
 
 
 class Totals(msgspec.Struct):

@@ -37,9 +37,9 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
 class SealedCredential(msgspec.Struct, frozen=True):
     """A provider's or a customer's credential as it is stored.
 
-    `owner` is "provider:<id>" or "user:<id>:<provider>"; it is bound to the ciphertext, as `name` ("api_key") and
-    `origin` ("https://host:port", the only place it may be sent to) are. `key_version` says which sealing key opens
-    it. `last4` is for people to recognise it.
+    `owner` is "provider:<id>" or "user:<id>:<provider>" (whose key at which provider); it is bound to the ciphertext,
+    as `name` ("api_key") and `origin` ("https://host:port", the only place it may be sent to) are. `key_version` says
+    which sealing key opens it. `last4` is for people to recognise it.
     """
 
     owner: str
@@ -51,11 +51,25 @@ class SealedCredential(msgspec.Struct, frozen=True):
     created_at: int
 
 
+USER_OWNER = "user"
+
+
+def owner_of_user(user_id: str, provider_id: str) -> str:
+    """The `owner` of a user's own key at a provider."""
+    return f"{USER_OWNER}:{user_id}:{provider_id}"
+
+
+def owner_of_provider(provider_id: str) -> str:
+    """The `owner` of a provider's own credentials."""
+    return f"provider:{provider_id}"
+
+
 class AuditEntry(msgspec.Struct, frozen=True):
     """One change by somebody. `before` and `after` are JSON values with secrets masked to their last four characters.
 
-    `number` counts from 1 without a gap, `at` is epoch milliseconds, `actor` "admin", "cli" or "system", `subject` for
-    example "provider:openai". `hash` covers every other field and the hash of the entry before (b"" before the first).
+    `number` counts from 1 without a gap, `at` is epoch milliseconds, `actor` "admin", "cli", "system" or "user:<id>",
+    `subject` for example "provider:openai". `hash` covers every other field and the hash of the entry before (b""
+    before the first).
     """
 
     number: int

@@ -3,12 +3,17 @@
 Times are epoch seconds unless named otherwise; money is integer nano-dollars.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
+from dominion.domain.allowances import Peer, Report, ScopeLimits, Taken, Want, WindowKey
 from dominion.domain.people import ApiKey, Limits, User, UserStatus
-from dominion.domain.records import JournalRecord, Totals, UsageRow, UsageSummary
+from dominion.domain.prices import PriceRow
+from dominion.domain.records import AttemptRecord, JournalRecord, Totals, UsageRow, UsageSummary
 from dominion.domain.registry import AuditEntry, Registration, SealedCredential
+
+EVERYTHING = "*"
+"""The subject of a change when nobody knows which."""
 
 
 class PeopleStore(Protocol):
@@ -41,6 +46,9 @@ class PeopleStore(Protocol):
     async def revoke_key(self, key_id: str, at: int) -> ApiKey | None:
         """The key, revoked now or before; None when there is none."""
 
+    async def expire_key(self, key_id: str, at: int) -> ApiKey | None:
+        """The key, which expires at `at` (epoch seconds) or as before, if that is earlier; None when there is none."""
+
 
 class LedgerStore(Protocol):
     """Ledger rows, their sums per window, and roll-ups. Raises StorageUnavailable when the database is."""
@@ -51,11 +59,81 @@ class LedgerStore(Protocol):
     async def totals(self, user_id: str, day: int, month: int) -> tuple[Totals, Totals]:
         """Sums of one UTC day (days since the epoch) and one month (year * 12 + month - 1)."""
 
+    async def windows(self, keys: Sequence[WindowKey]) -> list[Totals]:
+        """Sums of any windows, of any scopes."""
+
     async def summary(self, *, user_id: str | None, first_day: int, last_day: int) -> list[UsageSummary]:
         """Sums by day, user, provider and model, from roll-ups, never from rows."""
 
     async def rows(self, *, user_id: str | None, limit: int) -> list[UsageRow]:
         """The newest rows first."""
+
+    async def rows_between(self, first: int, end: int, *, limit: int) -> list[UsageRow]:
+        """Rows of a period in the order of time, then id; `first` and `end` (excluded) are epoch milliseconds."""
+
+
+class AttemptStore(Protocol):
+    """Attempts at providers that failed, and what became of their requests. Raises StorageUnavailable when the database
+    is."""
+
+    async def add(self, attempts: Sequence[AttemptRecord]) -> None:
+        """Add them; those whose request and number exist are left alone."""
+
+    async def of_request(self, request_id: str) -> list[AttemptRecord]:
+        """Those of a request, in their order."""
+
+    async def since(self, at: int, limit: int) -> list[AttemptRecord]:
+        """Those that ended at `at` (epoch milliseconds) or later, newest first."""
+
+    async def rows(self, request_ids: Sequence[str]) -> list[UsageRow]:
+        """The ledger's rows of these requests, in any order."""
+
+
+class BudgetStore(Protocol):
+    """The limits of scopes other than users. Raises StorageUnavailable when the database is."""
+
+    async def budgets(self) -> dict[str, ScopeLimits]:
+        """All of them, by scope."""
+
+    async def put_budget(self, scope: str, limits: ScopeLimits, at: int) -> None:
+        """Set the limits of a scope; what it has used this month until now (`at`, epoch seconds) counts."""
+
+    async def remove_budget(self, scope: str) -> bool:
+        """Whether there was one."""
+
+
+class AllowanceStore(Protocol):
+    """What several processes lease of limits that they share. Raises StorageUnavailable when the database is.
+
+    For each window, at each commit: what is settled and what is still out never exceed the limit.
+    """
+
+    async def join(self, process_id: str) -> int:
+        """Begin a life: leases of an earlier one are given back, and what was charged for it when it seemed lost is
+        taken back; so its journal must have been posted before. The number of the life."""
+
+    async def leave(self, process_id: str) -> None:
+        """Give everything back and be forgotten: all that was used is posted."""
+
+    async def take(self, process_id: str, wants: Sequence[Want], peers: Sequence[str]) -> list[Taken]:
+        """Lease what is wanted, as far as it is there; `peers` are the other processes that live. An answer for each
+        want. When it is not enough, those peers are asked to return what they do not use."""
+
+    async def recalled(self, process_id: str) -> list[WindowKey]:
+        """Windows of which another process wants what this one does not use."""
+
+    async def report(self, process_id: str, life: int, reports: Sequence[Report]) -> list[Peer] | None:
+        """Say what is used and kept; answers what was recalled. All processes; None: this life was declared lost."""
+
+    async def forget(self, process_id: str, windows: Sequence[WindowKey]) -> None:
+        """Give all of these back, used or not: they have no limits any more."""
+
+    async def purge(self, day: int, month: int) -> None:
+        """Forget leases of windows that ended long before these: their holds have ended, too."""
+
+    async def lose(self, peer: Peer, at: int) -> bool:
+        """Declare a process lost with its disk, unless it has been heard since: what it said to have used is charged
+        as one flagged row per user, reserved in other scopes, and the rest is free. `at` epoch milliseconds."""
 
 
 class SettingsStore(Protocol):
@@ -89,8 +167,24 @@ class RegistryStore(Protocol):
     async def put_credential(self, credential: SealedCredential) -> None:
         """Add it, or replace the one with its owner and name."""
 
+    async def swap_credential(self, before: SealedCredential, after: SealedCredential) -> bool:
+        """Replace `before` by `after`, which has its owner and name, if it is still there as it is. Whether it was."""
+
     async def remove_credential(self, owner: str, name: str) -> bool:
         """Whether it was there."""
+
+
+class PriceStore(Protocol):
+    """The operator's prices: rows are added, never changed. Raises StorageUnavailable when the database is."""
+
+    async def version(self) -> int:
+        """The number of the newest row, 0: there is none. Other processes read it to know when to read the rest."""
+
+    async def rows(self) -> list[PriceRow]:
+        """All of them, by number."""
+
+    async def add(self, row: PriceRow) -> PriceRow:
+        """The row with its number, the next one."""
 
 
 class AuditStore(Protocol):
@@ -110,6 +204,25 @@ class AuditStore(Protocol):
 
     async def entries(self, *, after: int = 0, limit: int = 100, subject: str | None = None) -> list[AuditEntry]:
         """Entries with a number above `after`, oldest first."""
+
+
+class Changes(Protocol):
+    """How processes that share a database tell one another what they changed. Topics: "key", "user", and others."""
+
+    async def publish(self, topic: str, subject: str) -> None:
+        """Tell every other process; stores that do so themselves say so. Raises StorageUnavailable."""
+
+    def listen(self, topic: str, heard: Callable[[str], Awaitable[None]]) -> None:
+        """Call `heard` with the subject of each change of a topic that another process told of, within two seconds;
+        with EVERYTHING when some may have been missed. What raises StorageUnavailable is called again."""
+
+
+class Rates(Protocol):
+    """Rates that all processes share. Never about money: they may forget."""
+
+    async def take(self, scope: str, limit: int, window: float) -> float | None:
+        """Count one event in a sliding window of so many seconds. Seconds until one fits, 0.0: it was counted; None:
+        nobody knows now, go by a share of one's own. Never raises, never waits longer than 50 milliseconds."""
 
 
 class Journal(Protocol):

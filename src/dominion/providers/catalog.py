@@ -11,6 +11,7 @@ import msgspec
 from dominion.domain.errors import UnknownModel, UnknownProvider
 from dominion.domain.providers import ModelRow, ProviderRow, Slot
 from dominion.providers.catalog_files import read_models, read_providers
+from dominion.providers.facts import Fact, Facts
 from dominion.providers.price_file import DatedPrice
 from dominion.providers.stub import is_stub_model
 
@@ -24,16 +25,21 @@ Found = tuple[Slot, str, ModelRow | None]
 
 
 class Catalogue:
-    """All known providers and models. `default_model` answers "auto" when a configured provider serves it."""
+    """All known providers and models. `default_model` answers "auto" when a configured provider serves it.
+
+    `facts` complete what models.toml says of a model, and all that is known of one that it does not name.
+    """
 
     def __init__(
         self,
         providers: Iterable[ProviderRow],
         models: Iterable[tuple[ModelRow, tuple[DatedPrice, ...]]],
         default_model: str = "",
+        facts: Facts | None = None,
     ) -> None:
         self.providers: Mapping[str, ProviderRow] = {row.id: row for row in providers}
         self.default_model = default_model
+        self._facts = facts
         self._rows: dict[tuple[str, str], ModelRow] = {}
         self._sent: dict[tuple[str, str], ModelRow] = {}
         self._prices: dict[tuple[str, str], tuple[DatedPrice, ...]] = {}
@@ -45,13 +51,24 @@ class Catalogue:
                 self._prices[row.provider, name.lower()] = prices
 
     @classmethod
-    def load(cls, default_model: str = "") -> "Catalogue":
+    def load(cls, default_model: str = "", facts: Facts | None = None) -> "Catalogue":
         """The catalogue that comes with this package."""
-        return cls(read_providers(), read_models(), default_model)
+        return cls(read_providers(), read_models(), default_model, facts)
 
     def row(self, provider: str, model: str) -> ModelRow | None:
         """What is known of a model, under the caller's name for it or the provider's."""
-        return self._rows.get((provider, model)) or self._sent.get((provider, model))
+        row = self._rows.get((provider, model)) or self._sent.get((provider, model))
+        fact = self._fact(provider, row.sends or row.id if row else model)
+        if fact is None:
+            return row
+        row = row or ModelRow(id=model, provider=provider)
+        return msgspec.structs.replace(
+            row,
+            name=row.name or fact.name,
+            context_window=row.context_window or fact.context_window,
+            max_output=row.max_output or fact.max_output,
+            abilities=row.abilities or frozenset(fact.abilities),
+        )
 
     def own_prices(self, provider: str, model: str) -> tuple[DatedPrice, ...]:
         """Prices of models.toml; empty when there are none."""
@@ -87,6 +104,14 @@ class Catalogue:
                 rows.append(msgspec.structs.replace(row, id=shown, sends=sends))
         return rows
 
+    def _fact(self, provider: str, model: str) -> Fact | None:
+        """Only for providers of the catalogue: an operator's own endpoint may bear the name of a company."""
+        row = self.providers.get(provider)
+        if row is None or self._facts is None:
+            return None
+        found = (self._facts.fact(name, model) for name in row.facts_as or (row.id,))
+        return next((fact for fact in found if fact is not None), None)
+
     def _of_provider(self, provider: str, model: str, slots: Sequence[Slot]) -> list[Found]:
         chosen = [slot for slot in slots if slot.row.id == provider]
         if not chosen:
@@ -106,7 +131,7 @@ class Catalogue:
         if self.default_model and real:
             if found := self._serving(self.default_model, slots):
                 return found
-            if not self._owner(self.default_model):  # the operator knows a model that the catalogue does not
+            if not self.owner(self.default_model):  # the operator knows a model that the catalogue does not
                 return [(real[0], self.default_model, None)]
         found = [self._found(slot, slot.default_model) for slot in real or slots if slot.default_model]
         if not found:
@@ -138,14 +163,14 @@ class Catalogue:
 
     def _unserved(self, model: str, slots: Sequence[Slot]) -> list[Found]:
         """Known, but no slot has it: the stub stands in where nothing else is configured."""
-        owner = self._owner(model)
+        owner = self.owner(model)
         if not owner:
             raise UnknownModel(f"No provider here serves a model {_shown(model)}.{self._nearest(model, slots)}")
         if _real(slots):
             raise self._not_configured(owner, slots)
         return [self._found(slot, slot.default_model) for slot in slots]
 
-    def _owner(self, model: str) -> str:
+    def owner(self, model: str) -> str:
         """The provider that a name belongs to, configured or not; empty: nobody knows the name."""
         head, _, rest = model.partition("/")
         if rest and head.lower() in self.providers:

@@ -3,15 +3,13 @@
 A token is at least one byte long in every tokenizer in use, so the bytes of the body bound the tokens of its text.
 """
 
-from collections.abc import Iterable
-
-from dominion.domain.messages import Image, Request, ToolResult
-
 BYTES_PER_TOKEN = 4
 """Typical for English text; used for estimates only, never for bounds."""
 TOKENS_PER_IMAGE = 5_000
 """What one image can cost at most at the large providers' usual settings."""
 LIKELY_TOKENS_PER_IMAGE = 1_000
+LARGEST_WINDOW = 2_000_000
+"""Tokens that the longest prompts of any model in use can have."""
 TOOLS_OVERHEAD = 600
 """Providers put a preamble of their own before tool definitions (Anthropic: 346 to 530 tokens)."""
 
@@ -32,19 +30,3 @@ def likely_input(size: int, images: tuple[int, int] = (0, 0)) -> int:
 def likely_output(frames: int, content_bytes: int) -> int:
     """Tokens in a stream that broke off: providers send at least one token a frame."""
     return max(frames, -(-content_bytes // BYTES_PER_TOKEN))
-
-
-def images_in(request: Request) -> tuple[int, int]:
-    """The number of images of a request, and how many bytes of its body they take."""
-    found = [part for message in request.messages for part in _images(message.parts)]
-    return len(found), sum(
-        len(image.data) + (len(image.url) if image.url.startswith("data:") else 0) for image in found
-    )
-
-
-def _images(parts: Iterable[object]) -> Iterable[Image]:
-    for part in parts:
-        if isinstance(part, Image):
-            yield part
-        elif isinstance(part, ToolResult):
-            yield from _images(part.parts)

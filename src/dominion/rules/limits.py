@@ -4,8 +4,11 @@ The law of this file: what is settled plus what is held never exceeds a limit at
 worst case of its request, so the truth that replaces it later can only be less.
 """
 
+from collections.abc import Iterable
+
 import msgspec
 
+from dominion.domain.allowances import ScopeLimits
 from dominion.domain.errors import LimitExceeded, QuotaExceeded, RateLimited, TooManyConcurrent
 from dominion.domain.people import Limits
 from dominion.domain.usage import Price, usd
@@ -14,10 +17,12 @@ from dominion.rules.windows import day_end, iso, month_end
 
 SHORTEST_ANSWER = 16
 """Output tokens below which lowering the cap makes no sense (unless the caller asked for less)."""
+RUNS_NEVER_RESET = 86_400.0
+"""Seconds that a refused run is told to wait: only the operator can help it."""
 
 
 class Window(msgspec.Struct):
-    """One UTC day or month of one user: what is settled and what is held. Spend in nano-dollars.
+    """One UTC day or month of one scope: what is settled and what is held. Spend in nano-dollars.
 
     Holds keep their window, so that a late settlement touches the window of its admission and no other.
     """
@@ -58,14 +63,35 @@ class Rate(msgspec.Struct):
         return ends - (limit - self.count - 1) / self.before * length
 
 
-class Standing(msgspec.Struct):
-    """Where one user stands now: limits, windows, rate and running requests. Owned by `services.admission`."""
+class Standing(msgspec.Struct, eq=False):
+    """Where one scope stands now: limits, windows, rate and running requests. Owned by `services.admission`.
+
+    `limits` are those of this process: where several share a database, what it has leased; then `whole` holds the
+    limits of all together. `ends`: epoch seconds from which the windows may no longer be those of now.
+    """
 
     limits: Limits
     day: Window
     month: Window
     rate: Rate
     running: int = 0
+    scope: str = ""
+    whole: Limits | None = None
+    ends: float = 0.0
+
+    @property
+    def told(self) -> Limits:
+        """The limits as the operator has set them."""
+        return self.whole or self.limits
+
+
+class ScopeStanding(Standing):
+    """The same for a key, a provider, a customer or a run. A run's `day` is all its time, and its cap a daily one of
+    tokens; its `soft_tokens` are those above which answers carry a warning."""
+
+    limits: ScopeLimits
+    whole: ScopeLimits | None = None
+    soft_tokens: int | None = None
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -90,25 +116,18 @@ class Grant(msgspec.Struct, frozen=True):
 
 
 def judge(standing: Standing, ask: Ask, *, now: float, monotonic: float, rate_window: float) -> Grant:
-    """The verdict over every limit of one user at once.
+    """The verdict over every limit of one scope at once.
 
     `now` epoch seconds, `monotonic` and `rate_window` seconds. Raises QuotaExceeded, RateLimited or TooManyConcurrent.
     The windows of `standing` must be those of `now`, and its rate rolled.
     """
     limits = standing.limits
     if limits.concurrent_requests is not None and standing.running >= limits.concurrent_requests:
-        raise TooManyConcurrent(
-            "Concurrent request limit exceeded",
-            kind="concurrent_requests",
-            limit=limits.concurrent_requests,
-            used=standing.running,
-            resets_at=None,
-            retry_after=1,
-        )
+        raise too_many(standing)
     if limits.requests_per_minute is not None:
         wait = standing.rate.wait(limits.requests_per_minute, monotonic, rate_window)
         if wait > 0:
-            raise rate_exceeded("requests_per_minute", limits.requests_per_minute, standing.rate, wait, now)
+            raise too_fast(standing, wait, now)
     used = standing.day.requests + standing.day.held_requests
     if limits.daily_requests is not None and used >= limits.daily_requests:
         raise quota_exceeded(standing, "daily_requests", now)
@@ -127,14 +146,51 @@ def _output_that_fits(standing: Standing, ask: Ask, now: float) -> Grant:
     if ask.price is None:
         return Grant(cap, ask.input_bound + cap * ask.choices, 0, lowered=cap < ask.output_cap)
     nano = worst_case(ask.input_bound, cap, ask.price, ask.choices)
-    if limits.monthly_spend_nano is not None:
+    if limits.monthly_spend_nano is not None and nano:  # what costs nothing needs no money
         nano_left = limits.monthly_spend_nano - standing.month.spend - standing.month.held_spend
         if nano > nano_left:
-            cap = min(cap, affordable_output(nano_left, ask.input_bound, ask.price, ask.choices))
-            nano = worst_case(ask.input_bound, cap, ask.price, ask.choices)
+            cap, nano = _affordable(nano_left, ask, cap)
             if cap < shortest or nano > nano_left:  # a cap of 0 may be wanted, and the prompt alone too dear
                 raise quota_exceeded(standing, "monthly_spend_cap_usd", now)
     return Grant(cap, ask.input_bound + cap * ask.choices, nano, lowered=cap < ask.output_cap)
+
+
+def _affordable(nano_left: int, ask: Ask, cap: int) -> tuple[int, int]:
+    """The output cap that `nano_left` pays for, and what it costs at worst."""
+    assert ask.price is not None  # noqa: S101 - the callers have looked
+    cap = min(cap, affordable_output(nano_left, ask.input_bound, ask.price, ask.choices))
+    return cap, worst_case(ask.input_bound, cap, ask.price, ask.choices)
+
+
+def judge_scopes(
+    scopes: Iterable[ScopeStanding], ask: Ask, grant: Grant, *, now: float, monotonic: float, rate_window: float
+) -> Grant:
+    """The verdict of other scopes over a request that a user's own limits grant: the smallest cap of all.
+
+    One pass is enough, as a cap that was lowered for one scope fits all before it. Raises as `judge`.
+    """
+    wanted = ask.output_cap
+    for standing in scopes:
+        ask = Ask(ask.input_bound, grant.output_cap, ask.choices, ask.price)
+        grant = judge(standing, ask, now=now, monotonic=monotonic, rate_window=rate_window)
+        daily = standing.limits.daily_spend_nano
+        if daily is not None and grant.nano and daily - standing.day.spend - standing.day.held_spend < grant.nano:
+            left = daily - standing.day.spend - standing.day.held_spend
+            cap, nano = _affordable(left, ask, grant.output_cap)
+            if cap < min(wanted, SHORTEST_ANSWER) or nano > left:
+                raise quota_exceeded(standing, "daily_spend_cap_usd", now)
+            grant = Grant(cap, ask.input_bound + cap * ask.choices, nano, lowered=True)
+    return Grant(grant.output_cap, grant.tokens, grant.nano, lowered=grant.output_cap < wanted)
+
+
+def caps_spend(standing: ScopeStanding) -> bool:
+    """Whether the price of a request must be known."""
+    return standing.limits.daily_spend_nano is not None or standing.limits.monthly_spend_nano is not None
+
+
+def caps_tokens(standing: ScopeStanding) -> bool:
+    """Whether the length of an answer must be bounded."""
+    return standing.limits.daily_tokens is not None
 
 
 def rate_exceeded(kind: str, limit: int, rate: Rate, wait: float, now: float) -> LimitExceeded:
@@ -149,13 +205,40 @@ def rate_exceeded(kind: str, limit: int, rate: Rate, wait: float, now: float) ->
     )
 
 
+def too_fast(standing: Standing, wait: float, now: float) -> LimitExceeded:
+    """The refusal of the rate of one scope."""
+    limit = standing.told.requests_per_minute or 0
+    return _of_scope(standing, rate_exceeded("requests_per_minute", limit, standing.rate, wait, now))
+
+
+def too_many(standing: Standing) -> LimitExceeded:
+    """The refusal of one more request at the same time."""
+    return _of_scope(
+        standing,
+        TooManyConcurrent(
+            "Concurrent request limit exceeded",
+            kind="concurrent_requests",
+            limit=standing.told.concurrent_requests or 0,
+            used=standing.running,
+            resets_at=None,
+            retry_after=1,
+        ),
+    )
+
+
 def quota_exceeded(standing: Standing, kind: str, now: float) -> LimitExceeded:
-    """The refusal of a daily or monthly quota, as document 000 prints it."""
-    limits, day, month = standing.limits, standing.day, standing.month
+    """The refusal of a daily or monthly quota, as document 000 prints it; of other scopes than users it names them."""
+    limits, day, month = standing.told, standing.day, standing.month
     ends = month_end(month.number) if kind == "monthly_spend_cap_usd" else day_end(day.number)
+    daily_spend = limits.daily_spend_nano if isinstance(limits, ScopeLimits) else None
     refusals: dict[str, tuple[str, int | str | None, int | str]] = {
         "daily_requests": ("Daily request limit exceeded", limits.daily_requests, day.requests + day.held_requests),
         "daily_tokens": ("Daily token limit exceeded", limits.daily_tokens, day.tokens + day.held_tokens),
+        "daily_spend_cap_usd": (
+            "Daily spend cap exceeded",
+            usd(daily_spend or 0),
+            usd(day.spend + day.held_spend),
+        ),
         "monthly_spend_cap_usd": (
             "Monthly spend cap exceeded",
             usd(limits.monthly_spend_nano or 0),
@@ -163,11 +246,25 @@ def quota_exceeded(standing: Standing, kind: str, now: float) -> LimitExceeded:
         ),
     }
     message, limit, used = refusals[kind]
-    return QuotaExceeded(
-        message,
-        kind=kind,
-        limit=limit if limit is not None else 0,
-        used=used,
-        resets_at=iso(ends),
-        retry_after=max(1, ends - now),
+    is_run = standing.scope.startswith("run:")
+    return _of_scope(
+        standing,
+        QuotaExceeded(
+            "Token limit exceeded" if is_run else message,
+            kind="run_tokens" if is_run else kind,
+            limit=limit if limit is not None else 0,
+            used=used,
+            resets_at=None if is_run else iso(ends),
+            retry_after=RUNS_NEVER_RESET if is_run else max(1, ends - now),
+        ),
     )
+
+
+def _of_scope(standing: Standing, error: LimitExceeded) -> LimitExceeded:
+    """The refusal, naming its scope where that is not the user."""
+    kind, _, name = standing.scope.partition(":")
+    if name and kind != "user":
+        error.scope = standing.scope
+        error.message += f" for {kind} {name}"
+        error.args = (error.message,)
+    return error

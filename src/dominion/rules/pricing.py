@@ -105,3 +105,12 @@ def _dearest_input(price: Price) -> int:
 
 def _nano(pico: int) -> int:
     return -(-pico // PICO_PER_NANO)
+
+
+def is_leap(before: Price | None, after: Price) -> bool:
+    """Whether a new price is so far from the one before that it is likelier a slip (a cent for a dollar, tokens for
+    thousands) than a price: more than 100 times as much, or less than a hundredth, in any part that both have."""
+    if before is None:
+        return False
+    pairs = [(getattr(before, part), getattr(after, part)) for part in ("input", "output", "cache_read", "cache_write")]
+    return any(new > 100 * old or old > 100 * new for old, new in pairs if old is not None and new is not None)

@@ -1,8 +1,10 @@
 """After a failed attempt: may it be repeated, when, and does it speak against the provider? Pure, no clock, no sleep.
 
 An attempt is repeated at the same provider only when it cost nothing: the provider refused it with a status, or the
-request never left. One exception: a connection that broke before any answer began is tried once more, as the pool does
-with kept connections. What timed out or broke inside an answer may have been billed and goes to the next provider.
+request never left. One exception, and one only for a request: where the provider closed the connection before the
+first byte of an answer, and was not asked again since, it is asked once more, as the pool does with kept connections.
+It may have read the request, but most likely did not, and no answer was given. What timed out or broke inside an answer
+may have been billed and goes to the next provider.
 """
 
 from collections.abc import Mapping
@@ -49,7 +51,7 @@ def may_repeat(error: e.ProviderError, headers: Mapping[bytes, bytes] | None, re
         if told in {b"true", b"false"} and not isinstance(error, e.ProviderRefused):
             return told == b"true"
     if isinstance(error, e.NetworkFailure):
-        return not error.sent or (headers is None and repeats == 0)
+        return not error.sent or (error.unanswered and repeats == 0)
     if isinstance(error, e.ProviderTimeout):
         return not error.sent or error.status is not None
     return isinstance(error, e.ProviderRateLimited | e.ProviderUnavailable) or error.status in _REPEATABLE

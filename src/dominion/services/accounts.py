@@ -23,6 +23,7 @@ from dominion.services.posting import Posting
 
 LOG = logging.getLogger("dominion.accounts")
 LARGEST_LIMIT = 10**15
+LONGEST_LIFE = 100 * 366 * 86_400
 SUMMED = (
     "requests",
     "failed",
@@ -123,10 +124,13 @@ class Accounts:
 
     # --- keys
 
-    async def create_key(self, user_id: str, name: str | None = None) -> dict[str, Any]:
-        """A new key; its plain text is in this answer and nowhere else. Raises NotFound."""
+    async def create_key(self, user_id: str, name: str | None = None, expires_at: int | None = None) -> dict[str, Any]:
+        """A new key; its plain text is in this answer and nowhere else. Raises InvalidRequest, NotFound."""
         if name is not None and len(name) > 200:  # noqa: PLR2004
             raise InvalidRequest("A key's name has at most 200 characters.", param="name")
+        now = int(self._clock.now())
+        if expires_at is not None and not now < expires_at < now + LONGEST_LIFE:
+            raise InvalidRequest("expires_at is a time to come, within a hundred years.", param="expires_at")
         minted = mint()
         parts = split(minted.plain)
         assert parts is not None  # noqa: S101 - it was minted one line above
@@ -138,7 +142,8 @@ class Accounts:
             hash=hashed,
             digest=self._hasher.digest(parts[1]),
             last4=minted.plain[-4:],
-            created_at=int(self._clock.now()),
+            created_at=now,
+            expires_at=expires_at,
         )
         await self._people.add_key(key)
         LOG.info("key %s of user %s created", key.id, user_id)
@@ -147,6 +152,7 @@ class Accounts:
             "user_id": user_id,
             "name": name,
             "api_key": minted.plain,
+            "expires_at": None if expires_at is None else iso(expires_at),
             "message": "Save this key now!",
         }
 
@@ -167,7 +173,7 @@ class Accounts:
 
     async def quota(self, user: User) -> dict[str, Any]:
         """What a user has used and has left at this moment."""
-        standing = await self._admission.standing(user)
+        standing = await self._admission.overall(user)
         return show_quota(user, standing, self._clock.now())
 
     async def usage(self, user_id: str | None, first: str | None, last: str | None) -> dict[str, Any]:
@@ -222,6 +228,7 @@ def show_key(key: ApiKey) -> dict[str, Any]:
         "last4": key.last4,
         "created_at": iso(key.created_at),
         "revoked_at": None if key.revoked_at is None else iso(key.revoked_at),
+        "expires_at": None if key.expires_at is None else iso(key.expires_at),
     }
 
 

@@ -15,6 +15,7 @@ from dominion.rules.retry import told_wait
 from dominion.services.metering import Meter
 from dominion.services.relay import RelayRoad, Road, TranslatedRoad, seen_of
 from dominion.services.routing import Route
+from dominion.wire.seals import mark_answer, mark_at, only_own, origin_of
 
 LARGEST_ANSWER = 32 * 1024 * 1024
 """Bytes of a whole answer. Each may take FREE_ANSWER; what is more must fit into SHARED_ANSWERS with all others."""
@@ -43,6 +44,8 @@ class Attempts:
     async def begin(self, meter: Meter, route: Route) -> bytes:
         """The whole answer in the door's dialect, or the first bytes of a stream, which goes on through `meter.road`
         and `meter.exchange`. Raises ProviderError (the exchange is closed then), LossyTranslation, InvalidRequest."""
+        if route.natives:
+            route = route.natives.get(meter.call.door.name, route)
         meter.route = route
         body = self._speak(meter, route)
         extra = self._extra_headers(meter.call, route)
@@ -80,7 +83,8 @@ class Attempts:
             return route.dialect.patch(fields, peek, model=route.sends, output_cap=cap)
         if cap is None:
             cap = peek.output_cap
-        written = route.dialect.write_request(call.door.read_request(call.fields), model=route.sends, output_cap=cap)
+        request = only_own(call.door.read_request(call.fields), call.door.name, _origin(route))
+        written = route.dialect.write_request(request, model=route.sends, output_cap=cap)
         meter.lost = written.lost
         if call.strict and written.lost:
             raise LossyTranslation(
@@ -91,6 +95,8 @@ class Attempts:
     @staticmethod
     def _extra_headers(call: Call, route: Route) -> bytes:
         """Headers of the dialect: the caller's own when it is the same dialect, else the dialect's defaults."""
+        if not (call.carried or route.dialect.default_headers):
+            return b""
         carried = call.carried if route.dialect.speaks == call.door.name else {}
         if route.dialect is not call.door:
             carried = {name: value for name, value in carried.items() if name in route.dialect.carried_headers}
@@ -132,6 +138,9 @@ class Attempts:
             names = {"id": answer.id or meter.call.id, "model": answer.model or route.sends}
             answer = msgspec.structs.replace(answer, **names)
         meter.seen = seen_of(answer)
+        origin = mark_at(door.name, _origin(route))
+        if origin:
+            answer = mark_answer(answer, origin)
         return door.write_answer(answer, now=int(self._clock.now()))
 
     # --- the beginning of a stream
@@ -168,7 +177,8 @@ class Attempts:
         if dialect.speaks == door.name:
             return RelayRoad(dialect, asks_usage=peek.asks_usage)
         begun = Started(meter.call.id, route.sends)
-        return TranslatedRoad(dialect, door, begun, now=int(self._clock.now()), asks_usage=peek.asks_usage)
+        origin = mark_at(door.name, _origin(route))
+        return TranslatedRoad(dialect, door, begun, origin, now=int(self._clock.now()), asks_usage=peek.asks_usage)
 
     # --- errors
 
@@ -188,9 +198,16 @@ class Attempts:
     def _error(meter: Meter, route: Route, status: int, body: bytes) -> ProviderError:
         """The provider's error, sorted into the tree; its own words go to callers of the same dialect only."""
         error = route.dialect.read_error(route.slot.row.name, status, body)
-        if route.dialect is not meter.call.door:
+        if route.dialect is not meter.call.door or route.own is not None:
             error.verbatim = b""
+        if route.own is not None:  # a provider may repeat the key that it refuses
+            error.message = route.own.hidden(error.message)
         return error
+
+
+def _origin(route: Route) -> str:
+    """Who seals what this route answers."""
+    return origin_of(route.dialect.speaks, route.sends, route.slot.row.id)
 
 
 def _too_large() -> UnexpectedResponse:

@@ -6,20 +6,26 @@ The row is in the journal before the last byte leaves; whatever ends a request, 
 
 import asyncio
 import logging
+from collections.abc import Container, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from dominion.domain.contracts import Call, Clock, Peek, Reply, Upstream
 from dominion.domain.errors import DominionError, InvalidRequest, ProviderError
 from dominion.domain.records import HoldRecord, Outcome
-from dominion.rules.estimates import images_in, input_bound, likely_input
-from dominion.rules.limits import Ask
+from dominion.rules.estimates import LARGEST_WINDOW, input_bound, likely_input
+from dominion.rules.limits import Ask, ScopeStanding, caps_spend, caps_tokens
 from dominion.rules.pricing import worst_case
+from dominion.rules.quoting import check_max_cost
 from dominion.services.admission import Admission
 from dominion.services.attempts import Attempts
 from dominion.services.counters import Counters
 from dominion.services.metering import Meter
+from dominion.services.own_keys import FREE, OwnKeys
 from dominion.services.router import Router
-from dominion.services.routing import Routing, Ways
+from dominion.services.routing import Route, Routing, Ways
+from dominion.services.scopes import Scopes
+from dominion.services.switching import chosen, propose
 
 LOG = logging.getLogger("dominion.completion")
 
@@ -33,7 +39,8 @@ class Rules(NamedTuple):
 
 
 class Completions:
-    """Answers calls."""
+    """Answers calls. `scopes` None: users alone have limits, and this process has them to itself. `own_keys` None:
+    callers can bring none."""
 
     def __init__(
         self,
@@ -44,6 +51,8 @@ class Completions:
         clock: Clock,
         rules: Rules,
         router: Router,
+        scopes: Scopes | None = None,
+        own_keys: OwnKeys | None = None,
     ) -> None:
         self._routing = routing
         self._admission = admission
@@ -52,18 +61,30 @@ class Completions:
         self._clock = clock
         self._rules = rules
         self._router = router
+        self._scopes = scopes
+        self._holders: Container[str] = own_keys.holders if own_keys is not None else ()
+        self._own_keys = own_keys.ways if own_keys is not None else _refused
 
     async def answer(self, call: Call, reply: Reply) -> None:
         """Answer one call. Raises a DominionError when no byte of an answer has gone out; later errors go into the
         stream. When the task is cancelled (the caller has gone), the provider is cut off and the row says so."""
         peek = call.door.peek(call.fields)
         ways = self._routing.ways(peek.model, peek.provider)
-        if self._admission.known(call.principal.user.id) is None:
-            await self._admission.standing(call.principal.user)
-        meter, ways = self._admit(call, peek, ways)
+        if call.ask or call.accept:
+            ways = chosen(ways, call)
+        if call.passed is not None or call.principal.user.id in self._holders:
+            ways = await self._own_keys(call, ways)
+        begin = self._begin
+        if self._scopes is not None and self._scopes.active:
+            meter, ways = await self._scopes.admit(call, ways, partial(self._admit, call, peek))
+            begin = self._begin_in_scopes
+        else:
+            if self._admission.known(call.principal.user.id) is None:
+                await self._admission.standing(call.principal.user)
+            meter, ways = self._admit(call, peek, ways)
         try:
             routes = ways.routes if ways.alone else self._router.ordered(ways, stream=peek.stream)
-            first = await self._router.ask(meter, routes, ways.larger, self._begin)
+            first = await self._router.ask(meter, routes, ways.larger, begin)
             if peek.stream:
                 await self._stream(meter, first, reply)
             else:
@@ -74,37 +95,36 @@ class Completions:
             raise
         except DominionError as error:
             meter.settle(Outcome.FAILED, error.code)
+            if ways.offered or ways.offered_larger:
+                propose(error, meter, ways)
             raise
         finally:
             if meter.exchange is not None:
                 meter.exchange.close()
             meter.settle(Outcome.FAILED, "internal_error")  # does nothing when the row is written
 
+    async def own_ways(self, call: Call, ways: Ways) -> Ways:
+        """The same, paid by keys of the caller's own where it has some."""
+        has_some = call.passed is not None or call.principal.user.id in self._holders
+        return await self._own_keys(call, ways) if has_some else ways
+
     # --- admit
 
-    def _admit(self, call: Call, peek: Peek, ways: Ways) -> tuple[Meter, Ways]:
+    def _admit(self, call: Call, peek: Peek, ways: Ways, others: Sequence[ScopeStanding] = ()) -> tuple[Meter, Ways]:
         """Set the worst case of all that may answer aside; those are what is left of `ways`. Raises LimitExceeded,
         InvalidRequest or StorageUnavailable."""
         user = call.principal.user
         standing = self._admission.known(user.id)
         assert standing is not None  # noqa: S101 - loaded by the caller
-        capped = standing.limits.monthly_spend_nano is not None
+        capped = standing.limits.monthly_spend_nano is not None or (bool(others) and any(map(caps_spend, others)))
         if capped and not ways.priced and not self._rules.allow_unpriced:
             ways = _priced(ways)
         route = ways.routes[0]
-        images = (0, 0)
-        if "messages" in call.fields and b'"image' in bytes(call.fields["messages"]):
-            images = images_in(call.door.read_request(call.fields))
-        likely = likely_input(call.size, images)
+        likely = likely_input(call.size, peek.images)
         dearest = ways.price
-        ask = Ask(
-            input_bound=input_bound(
-                call.size, self._rules.bytes_per_token, tools="tools" in call.fields, images=images
-            ),
-            output_cap=self._wanted_output(peek, ways.most_output),
-            choices=peek.choices,
-            price=dearest,
-        )
+        ask = self.ask_of(call, peek, ways)
+        if call.max_nano is not None:
+            check_max_cost(ask, call.max_nano)
         hold = self._admission.hold(
             standing,
             ask,
@@ -119,18 +139,36 @@ class Completions:
                 likely_input=likely,
                 output_cap=ask.output_cap * ask.choices,
                 likely_nano=worst_case(likely, ask.output_cap, dearest, ask.choices) if dearest is not None else 0,
+                customer=call.customer,
+                run=call.run,
             ),
+            others,
         )
         meter = Meter(call, peek, hold, route, likely, self._admission, self._counters, self._clock)
-        budgeted = capped or standing.limits.daily_tokens is not None
-        if hold.grant.lowered or (budgeted and peek.output_cap is None):
-            meter.set_cap = hold.grant.output_cap
+        budgeted = (capped and ways.price is not FREE) or standing.limits.daily_tokens is not None
+        if others and not budgeted:
+            budgeted = any(map(caps_tokens, others))
+        granted, wanted = hold.grant.output_cap, peek.output_cap
+        if hold.grant.lowered or (budgeted and (wanted is None or wanted > granted)):
+            meter.set_cap = granted
         return meter, ways
 
-    def _wanted_output(self, peek: Peek, ceiling: int) -> int:
-        """Output tokens to set aside for: what the caller asks, else the default, and never above the models' own."""
+    async def _begin_in_scopes(self, meter: Meter, route: Route) -> bytes:
+        """An attempt; what is set aside for it goes to its provider first."""
+        assert self._scopes is not None  # noqa: S101 - the caller has looked
+        await self._scopes.move(meter.hold, route.slot.row.id)
+        return await self._begin(meter, route)
+
+    def ask_of(self, call: Call, peek: Peek, ways: Ways) -> Ask:
+        """What a call may need: output as long as the caller asks, else the default, never above the models' own."""
+        bound = input_bound(call.size, self._rules.bytes_per_token, tools="tools" in call.fields, images=peek.images)
         wanted = peek.output_cap if peek.output_cap is not None else self._rules.default_max_output
-        return min(wanted, ceiling) if ceiling else wanted
+        return Ask(
+            input_bound=max(bound, _largest_window(ways)) if peek.kept else bound,
+            output_cap=min(wanted, ways.most_output) if ways.most_output else wanted,
+            choices=peek.choices,
+            price=ways.price,
+        )
 
     # --- stream
 
@@ -161,6 +199,16 @@ class Completions:
                 self._router.broke(meter.route, error.code)
             meter.settle(Outcome.CUT, error.code)
         await reply.end(last)
+
+
+async def _refused(_call: Call, _ways: Ways) -> Ways:
+    raise InvalidRequest("Provider keys cannot be passed here.", param="apiKey")
+
+
+def _largest_window(ways: Ways) -> int:
+    """The most tokens that any prompt can have which the models take."""
+    sizes = [route.row.context_window if route.row else 0 for route in (*ways.routes, *ways.fallback, *ways.larger)]
+    return max(sizes) if all(sizes) else LARGEST_WINDOW
 
 
 def _priced(ways: Ways) -> Ways:

@@ -1,12 +1,13 @@
 """Is the gateway alive, and can it answer? Cheap enough to be asked every second: probes are remembered."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from dominion.domain.contracts import Clock
 from dominion.domain.errors import DominionError, ShuttingDown, StorageUnavailable
 from dominion.domain.providers import Origin, Slot
+from dominion.services.lineup import Lineup
 
 REMEMBERED = 10.0
 """Seconds a probe's answer holds."""
@@ -20,16 +21,16 @@ class Health:
 
     def __init__(
         self,
-        slots: Sequence[Slot],
+        lineup: Lineup,
         ping: Callable[[], Awaitable[None]],
         reach: Callable[[Origin], Awaitable[None]],
         clock: Clock,
     ) -> None:
-        self._slots = slots
+        self._lineup = lineup
         self._ping = ping
         self._reach = reach
         self._clock = clock
-        self._known: dict[str, tuple[float, str]] = {}
+        self._known: dict[Origin, tuple[float, str]] = {}
         self._probing = asyncio.Lock()
         self.draining = False
 
@@ -43,8 +44,9 @@ class Health:
             raise ShuttingDown("The gateway is shutting down.")
         async with self._probing:
             await self._ping()
-            states = await asyncio.gather(*[self._state(slot) for slot in self._slots])
-        providers = {slot.row.id: state for slot, state in zip(self._slots, states, strict=True)}
+            slots = self._lineup.slots
+            states = await asyncio.gather(*[self._state(slot) for slot in slots])
+        providers = {slot.row.id: state for slot, state in zip(slots, states, strict=True)}
         if "ok" not in states:
             raise StorageUnavailable(f"No provider can be reached: {', '.join(providers)}.")
         return {"status": "ready", "database": "ok", "providers": providers}
@@ -53,12 +55,12 @@ class Health:
         if slot.row.wire == "openai_chat" and slot.target.origin.scheme == "stub":
             return "ok"
         now = self._clock.monotonic()
-        asked, state = self._known.get(slot.row.id, (-REMEMBERED, ""))
+        asked, state = self._known.get(slot.target.origin, (-REMEMBERED, ""))
         if now - asked >= REMEMBERED:
             try:
                 await self._reach(slot.target.origin)
                 state = "ok"
             except DominionError as error:
                 state = error.code
-            self._known[slot.row.id] = (now, state)
+            self._known[slot.target.origin] = (now, state)
         return state

@@ -5,6 +5,7 @@ import asyncio
 import msgspec
 
 from dominion.credentials.keys import KeyHasher, split
+from dominion.domain.contracts import Clock
 from dominion.domain.errors import Forbidden, Unauthenticated
 from dominion.domain.people import Principal
 from dominion.domain.stores import PeopleStore
@@ -22,14 +23,15 @@ class Identity:
     """Checks keys against the people store, and remembers those that were right.
 
     A key's first use compares its keyed digest and then verifies argon2id in a worker thread, one at a time per key;
-    a wrong secret never gets as far as argon2. What was wrong or revoked once stays so, as secrets are drawn at random,
-    and is refused without asking again. `changes` counts revocations and changes of users: what was learnt before the
-    last one must be learnt again.
+    a wrong secret never gets as far as argon2. What was wrong, revoked or expired once stays so, as secrets are drawn
+    at random, and is refused without asking again. `changes` counts revocations and changes of users: what was learnt
+    before the last one must be learnt again.
     """
 
-    def __init__(self, people: PeopleStore, hasher: KeyHasher) -> None:
+    def __init__(self, people: PeopleStore, hasher: KeyHasher, clock: Clock) -> None:
         self._people = people
         self._hasher = hasher
+        self._clock = clock
         self._seen: dict[str, _Entry] = {}
         self._first_uses: dict[str, asyncio.Lock] = {}
         self._refused: dict[tuple[str, bytes], str] = {}  # to the sentence of the refusal
@@ -41,11 +43,12 @@ class Identity:
         parts = split(token)
         entry = self._seen.get(parts[0]) if parts else None
         if parts and entry and self._hasher.same(parts[1], entry.digest):
-            return entry.principal
+            expires = entry.principal.expires_at
+            return entry.principal if expires is None or self._clock.now() < expires else None
         return None
 
     async def identify(self, token: str) -> Principal:
-        """The principal of a key. Raises Unauthenticated (unknown, wrong, revoked) or Forbidden (suspended)."""
+        """The principal of a key. Raises Unauthenticated (wrong, revoked, expired) or Forbidden (suspended)."""
         principal = self.recognise(token)
         if principal is not None:
             return principal
@@ -77,6 +80,8 @@ class Identity:
         key, user = found
         if key.revoked_at is not None:
             raise Unauthenticated("The API key has been revoked.")
+        if key.expires_at is not None and self._clock.now() >= key.expires_at:
+            raise Unauthenticated("The API key has expired.")
         if user.status == "suspended":
             raise Forbidden("The user of this API key is suspended.")
         self.argon2_runs += 1
@@ -84,16 +89,21 @@ class Identity:
             raise Unauthenticated("The API key is wrong.")
         if changes != self.changes:  # something was revoked or suspended meanwhile: look again
             return await self._first_use(key_id, secret)
-        principal = Principal(user=user, key_id=key_id)
+        principal = Principal(user=user, key_id=key_id, expires_at=key.expires_at)
         while len(self._seen) >= REMEMBERED:
             del self._seen[next(iter(self._seen))]
         self._seen[key_id] = _Entry(key.digest, principal)
         return principal
 
     def forget_key(self, key_id: str) -> None:
-        """The key was revoked: it must be checked again."""
+        """The key was revoked, or will expire: it must be checked again."""
         self.changes += 1
         self._seen.pop(key_id, None)
+
+    def forget_everybody(self) -> None:
+        """Nobody knows what changed: every key must be checked again."""
+        self.changes += 1
+        self._seen.clear()
 
     def forget_user(self, user_id: str) -> None:
         """The user changed: each of their keys must be checked again."""

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 from dominion.domain.contracts import Call, Clock, Exchange, Peek, Receipt, Seen
 from dominion.domain.records import Certainty, Outcome, UsageRow
-from dominion.domain.usage import Usage
+from dominion.domain.usage import Price, Usage
 from dominion.rules.estimates import likely_output
 from dominion.rules.pricing import charge
-from dominion.services.admission import Admission, Hold
+from dominion.services.admission import Admission, Hold, soft_cap_passed
 from dominion.services.counters import Counters
 from dominion.services.relay import Road
 from dominion.services.routing import Route
@@ -20,8 +20,10 @@ class Meter:
     """The meter of one running request, and where it stands: these are set as it goes on.
 
     `route`, `exchange`, `road` (of streams), `seen` and `lost` belong to the attempt under way, `stale` says that the
-    provider refused our proof of who pays, `renewed` that it was made anew for this request.
+    provider refused our proof of who pays, `renewed` that it was made anew for this request. `failed` counts attempts.
     """
+
+    failed = 0
 
     def __init__(
         self,
@@ -45,7 +47,7 @@ class Meter:
         self.stale = self.renewed = False
         self.set_cap: int | None = None
         self.row: UsageRow | None = None
-        self._likely_input = likely_input
+        self.likely_input = likely_input
         self._admission = admission
         self._counters = counters
         self._clock = clock
@@ -58,6 +60,7 @@ class Meter:
 
     def begin_again(self) -> tuple[bool, Mapping[bytes, bytes] | None]:
         """Forget the attempt that failed. Whether `stale`, and the headers of the answer, None: none had begun."""
+        self.failed += 1
         stale, self.stale = self.stale, False
         exchange, self.exchange = self.exchange, None
         self.road, self.seen, self.lost = None, Seen(), ()
@@ -73,7 +76,8 @@ class Meter:
 
     def receipt(self) -> Receipt:
         """What the caller may know now."""
-        limit, month = self.hold.standing.limits.monthly_spend_nano, self.hold.month
+        hold = self.hold
+        limit, month = (hold.standing.whole or hold.standing.limits).monthly_spend_nano, hold.month
         return Receipt(
             request_id=self.call.id,
             provider=self.route.slot.row.id,
@@ -83,6 +87,9 @@ class Meter:
             output_cap=self.set_cap,
             lost=self.lost,
             estimated=bool(self.row and self.row.certainty),
+            attempts=self.failed + 1,
+            warning=soft_cap_passed(hold) if hold.others else "",
+            own_key=self.route.own.kind if self.route.own is not None else "",
         )
 
     def _usage(self, outcome: Outcome) -> tuple[Usage, Certainty]:
@@ -92,7 +99,7 @@ class Meter:
             return Usage(), Certainty.MEASURED
         if outcome == Outcome.OK and seen.usage is not None:
             return seen.usage, Certainty.MEASURED
-        known = seen.usage or Usage(input_tokens=self._likely_input)
+        known = seen.usage or Usage(input_tokens=self.likely_input)
         output = max(known.output_tokens, likely_output(seen.frames, seen.content_bytes))
         return (
             Usage(
@@ -135,4 +142,13 @@ class Meter:
             finish=self.seen.finish,
             over_hold=cost > hold.grant.nano or usage.total_tokens > hold.grant.tokens,
             error=error,
+            customer=self.call.customer,
+            run=self.call.run,
+            cache_write_1h_tokens=usage.cache_write_1h_tokens,
+            list_nano=None if self.route.own is None else _at_list(usage, self.route.own.list_price),
         )
+
+
+def _at_list(usage: Usage, price: Price | None) -> int:
+    """What it would have cost; an answer that failed has used nothing."""
+    return 0 if price is None or not usage.total_tokens else min(charge(usage, price), LARGEST_CHARGE)

@@ -1,7 +1,8 @@
 """All that can be asked of the gateway besides completions, as one table: doors and documents are loops over it."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal, TypeVar
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -10,7 +11,6 @@ from dominion.domain.people import Principal
 from dominion.services.accounts import Accounts, LimitChanges
 from dominion.services.health import Health
 from dominion.services.listing import ModelList
-from dominion.services.router import Router
 
 Role = Literal["open", "caller", "admin", "local"]
 """Who may ask: anybody; a holder of a key; the operator; the operator or anybody on this machine."""
@@ -29,6 +29,7 @@ class NewKey(msgspec.Struct, forbid_unknown_fields=True):
 
     user_id: str
     name: str | None = None
+    expires_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -38,6 +39,7 @@ class Asked(msgspec.Struct, frozen=True):
     query: dict[str, str]
     body: bytes
     principal: Principal | None
+    request_id: str = ""
 
     def read(self, form: type[T]) -> T:
         """The body as `form`. Raises InvalidRequest that names the field."""
@@ -67,14 +69,13 @@ class Operation(msgspec.Struct, frozen=True):
     creates: bool = False
 
 
-def operations(accounts: Accounts, models: ModelList, health: Health, router: Router) -> tuple[Operation, ...]:
-    """The table."""
+def operations(accounts: Accounts, models: ModelList, health: Health) -> tuple[Operation, ...]:
+    """The table, but for what other files add to it."""
     return (
         *_of_health(health),
         *_of_callers(accounts, models),
         *_of_users(accounts),
         *_of_keys(accounts),
-        *_of_router(router),
     )
 
 
@@ -137,7 +138,8 @@ def _of_users(accounts: Accounts) -> tuple[Operation, ...]:
 def _of_keys(accounts: Accounts) -> tuple[Operation, ...]:
     async def create(asked: Asked) -> Any:
         form = asked.read(NewKey)
-        return await accounts.create_key(form.user_id, form.name)
+        expires = None if form.expires_at is None else int(form.expires_at.timestamp())
+        return await accounts.create_key(form.user_id, form.name, expires)
 
     async def every(asked: Asked) -> Any:
         return await accounts.keys(asked.query.get("user_id", ""))
@@ -151,11 +153,3 @@ def _of_keys(accounts: Accounts) -> tuple[Operation, ...]:
         Operation("keys", "GET", "/admin/keys", "admin", "The keys of a user; query: user_id", every),
         Operation("revoke_key", "DELETE", "/admin/keys/{id}", "admin", "Revoke a key", revoke),
     )
-
-
-def _of_router(router: Router) -> tuple[Operation, ...]:
-    async def state(_: Asked) -> Any:
-        return {"providers": router.snapshot()}
-
-    known = "Breaker, attempts and latency of each provider that was asked since the start"
-    return (Operation("router", "GET", "/admin/router", "admin", known, state),)

@@ -7,11 +7,13 @@ the database and all its holds have ended; whatever an earlier process left is r
 import asyncio
 import logging
 from collections import deque
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from itertools import islice
 
 from dominion.domain.errors import StorageUnavailable
-from dominion.domain.records import Certainty, HoldRecord, JournalRecord, Outcome, UsageRow
-from dominion.domain.stores import Journal, LedgerStore
+from dominion.domain.records import AttemptRecord, Certainty, HoldRecord, JournalRecord, Outcome, UsageRow
+from dominion.domain.stores import AttemptStore, Journal, LedgerStore
 
 LOG = logging.getLogger("dominion.posting")
 PAUSE = 0.25
@@ -24,15 +26,17 @@ RECORDS_PER_SEGMENT = 50_000
 
 
 class Posting:
-    """The one writer of the journal and of the ledger in this process."""
+    """The one writer of the journal and of the ledger in this process. `attempts` None: failed ones are not kept."""
 
-    def __init__(self, journal: Journal, ledger: LedgerStore) -> None:
+    def __init__(self, journal: Journal, ledger: LedgerStore, attempts: AttemptStore | None = None) -> None:
         self._journal = journal
         self._ledger = ledger
-        self._pending: deque[UsageRow] = deque()
+        self._attempts = attempts
+        self._pending: deque[UsageRow | AttemptRecord] = deque()
         self._segment = 0
         self._records = 0
         self._unsynced = False
+        self._crowded = False  # the journal took no more: its segment must be given back as soon as it can be
         self._open_holds: dict[int, int] = {0: 0}
         self._closed: deque[tuple[int, int, int]] = deque()
         self.posted = 0
@@ -66,19 +70,41 @@ class Posting:
         self.appended += 1
         self._append(row)
 
+    def note(self, attempt: AttemptRecord) -> None:
+        """Record an attempt that failed. Never raises: it is no charge, and no request may fail for it."""
+        if self._attempts is None:
+            return
+        self._pending.append(attempt)
+        self.appended += 1
+        try:
+            self._append(attempt)
+        except StorageUnavailable as error:
+            LOG.info("%s: attempt %d goes to the database only: %s", attempt.request_id, attempt.number, error.message)
+
     def _append(self, record: JournalRecord) -> None:
-        self._journal.append(record)
+        try:
+            self._journal.append(record)
+        except StorageUnavailable:
+            self._crowded = True
+            raise
         self._records += 1
         self._unsynced = True
 
     # --- the background
 
     async def start(self) -> int:
-        """Replay what an earlier process left, then begin to work. Returns the number of rows recovered."""
-        recovered = with_lost_holds(self._journal.replay())
+        """Recover, then begin to work. Returns the number of rows recovered."""
+        new = await self.recover()
+        self._tasks = [asyncio.create_task(self._post_always()), asyncio.create_task(self._sync_always())]
+        return new
+
+    async def recover(self) -> int:
+        """Post what an earlier process left. Returns the number of rows that were new."""
+        left = self._journal.replay()
+        await self._add_attempts(left)
+        recovered = with_lost_holds(left)
         new = await self._ledger.add(recovered) if recovered else 0
         self._journal.discard(self._journal.rotate())
-        self._tasks = [asyncio.create_task(self._post_always()), asyncio.create_task(self._sync_always())]
         return new
 
     async def flush(self) -> None:
@@ -87,11 +113,30 @@ class Posting:
             until = self.posted + len(self._pending)  # rows that arrive meanwhile wait for a batch worth its commit
             while self.posted < until:
                 batch = list(islice(self._pending, BATCH))
-                await self._ledger.add(batch)
+                rows = [one for one in batch if isinstance(one, UsageRow)]
+                if len(rows) < len(batch):
+                    await self._add_attempts(batch)
+                await self._ledger.add(rows)
                 for _ in batch:
                     self._pending.popleft()
                 self.posted += len(batch)
             self._tidy()
+
+    async def _add_attempts(self, records: Iterable[JournalRecord]) -> None:
+        """Those among `records`, before the rows: whoever sees a row sees what came before it."""
+        attempts = [record for record in records if isinstance(record, AttemptRecord)]
+        if attempts and self._attempts is not None:
+            await self._attempts.add(attempts)
+
+    @asynccontextmanager
+    async def quiet(self) -> AsyncIterator[None]:
+        """Inside, nothing moves to the database: what `unposted` gives is just what the database does not know yet."""
+        async with self._posting:
+            yield
+
+    def unposted(self) -> list[UsageRow]:
+        """Rows that are in the journal and, as far as is known, not in the database."""
+        return [record for record in self._pending if isinstance(record, UsageRow)]
 
     async def close(self) -> None:
         """Stop the background, post what is left, close the journal."""
@@ -114,6 +159,8 @@ class Posting:
                 self._say("database")
             except StorageUnavailable as error:
                 self._say("database", failure=error.message)
+            except Exception as error:  # noqa: BLE001 - a row that cannot be posted must be seen, and tried again
+                self._say("database", failure=repr(error))
 
     async def _sync_always(self) -> None:
         while True:
@@ -150,9 +197,10 @@ class Posting:
 
     def _tidy(self) -> None:
         """Close a long segment, and delete closed ones whose rows are posted and whose holds have ended."""
-        if self._records >= RECORDS_PER_SEGMENT:
+        if self._records and (self._crowded or self._records >= RECORDS_PER_SEGMENT):
             self._closed.append((self._journal.rotate(), self._segment, self.appended))
             self._records = 0
+            self._crowded = False
             self._segment += 1
             self._open_holds[self._segment] = 0
         while self._closed:
@@ -198,4 +246,6 @@ def _lost(hold: HoldRecord) -> UsageRow:
         first_ms=0,
         finish="",
         error="gateway_died",
+        customer=hold.customer,
+        run=hold.run,
     )

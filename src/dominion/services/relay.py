@@ -2,8 +2,19 @@
 
 from dominion.domain.contracts import Dialect, Seen
 from dominion.domain.errors import UnexpectedResponse
-from dominion.domain.messages import Answer, Event, Started, Text, Thinking, ToolCall
+from dominion.domain.messages import (
+    Answer,
+    Event,
+    Started,
+    Text,
+    TextDelta,
+    Thinking,
+    ThinkingDelta,
+    ToolCall,
+    ToolCallDelta,
+)
 from dominion.wire.reader_tap import note
+from dominion.wire.seals import mark_delta
 
 
 class RelayRoad:
@@ -23,10 +34,14 @@ class RelayRoad:
 
 
 class TranslatedRoad:
-    """Different dialects: bytes to events to bytes. `begun` has the id and model for providers that tell none."""
+    """Different dialects: bytes to events to bytes. `begun` has the id and model for providers that tell none; `origin`
+    marks the seals of reasoning, empty: they need none."""
 
-    def __init__(self, provider: Dialect, door: Dialect, begun: Started, *, now: int, asks_usage: bool) -> None:
+    def __init__(
+        self, provider: Dialect, door: Dialect, begun: Started, origin: str, *, now: int, asks_usage: bool
+    ) -> None:
         self._begun = begun
+        self._origin = origin
         self._reader = provider.reader()
         self._writer = door.writer(now=now, asks_usage=asks_usage)
         self.seen = Seen()
@@ -43,8 +58,15 @@ class TranslatedRoad:
         return b"".join(out)
 
     def _pass(self, event: Event) -> bytes:
-        note(self.seen, event)
-        if isinstance(event, Started) and not (event.id and event.model):
+        seen = self.seen
+        if isinstance(event, TextDelta):  # almost all of them
+            seen.frames += 1
+            seen.content_bytes += len(event.text)
+            return self._writer.write(event)
+        note(seen, event)
+        if isinstance(event, ThinkingDelta | ToolCallDelta):
+            event = mark_delta(event, self._origin) if self._origin else event
+        elif isinstance(event, Started) and not (event.id and event.model):
             event = Started(event.id or self._begun.id, event.model or self._begun.model)
         return self._writer.write(event)
 

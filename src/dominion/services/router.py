@@ -7,15 +7,17 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from dominion.domain.contracts import Clock
 from dominion.domain.errors import ContextOverflow, ProviderError, ProviderRateLimited, ProviderRefused, ProviderTimeout
+from dominion.domain.records import AttemptRecord
 from dominion.rules.breaker import Breaker, BreakerRules
 from dominion.rules.ordering import Ordering, by_weight, usual_cost
 from dominion.rules.retry import backoff, may_repeat, speaks_against
+from dominion.services.attempt_records import failed_attempt
 from dominion.services.counters import Counters
 from dominion.services.metering import Meter
 from dominion.services.routing import Route, Ways
@@ -47,6 +49,22 @@ class RouterRules(msgspec.Struct, frozen=True, kw_only=True):
     breaker: BreakerRules = BreakerRules()
 
 
+def _nothing(*_: object) -> None:
+    """Nobody listens."""
+
+
+class Listeners(NamedTuple):
+    """Who is told what the router meets. None of them may raise or wait.
+
+    `failed`: of each attempt that failed; `stands_in`: the request id and a route that is asked instead of a wanted
+    one; `given_up`: the error that the caller will get, with its route, to be put into words.
+    """
+
+    failed: Callable[[AttemptRecord], None] = _nothing
+    stands_in: Callable[[str, Route], None] = _nothing
+    given_up: Callable[[ProviderError, Route], None] = _nothing
+
+
 class Record(Breaker):
     """What is known of one slot. Latencies in milliseconds: sums, and the usual one by model and kind of answer."""
 
@@ -76,12 +94,14 @@ class Router:
         clock: Clock,
         chance: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
+        listeners: Listeners = Listeners(),  # noqa: B008 - frozen
     ) -> None:
         self._rules = rules
         self._counters = counters
         self._clock = clock
         self._chance = chance
         self._sleep = sleep
+        self._listeners = listeners
         self._records: dict[str, Record] = {}
         self._by_latency = rules.ordering == "latency"
 
@@ -109,7 +129,9 @@ class Router:
         began, first, place, repeats = meter.call.received, True, 0, 0
         while True:
             route = routes[place]
-            record = self._records.get(route.slot.row.id) or self._record(route)
+            if route.instead_of is not None:
+                self._listeners.stands_in(meter.call.id, route)
+            record = (route.own is None and self._records.get(route.slot.row.id)) or self._record(route)
             trying = record.open_until and record.begin(self._clock.monotonic())
             try:
                 if first:  # bounded by its own times; a timer would cost
@@ -118,11 +140,11 @@ class Router:
                     begun = await self._in_time(meter, route, attempt)
             except ProviderError as error:
                 wait = self._failed(meter, route, error, began, repeats, routes[place + 1 :])
-                if wait is None:
-                    if larger and isinstance(error, ContextOverflow):
-                        routes, larger, place = larger, (), -1
-                    elif place + 1 == len(routes) or isinstance(error, ProviderRefused) or self._left(meter) <= 0:
-                        raise
+                if wait is None and larger and isinstance(error, ContextOverflow):
+                    routes, larger, place = larger, (), -1
+                elif wait is None and self._gives_up(meter, error, last=place + 1 == len(routes)):
+                    self._listeners.given_up(error, route)
+                    raise
             except BaseException:
                 record.release(trying=bool(trying))
                 raise
@@ -180,6 +202,9 @@ class Router:
         """Count a failure. Seconds until the same provider is asked again; None: not again. `others` come after it."""
         slot, now, record = route.slot.row.id, self._clock.monotonic(), self._record(route)
         ms = int((now - began) * 1000)
+        if isinstance(error, ProviderTimeout):
+            error.duration = ms / 1000
+        self._listeners.failed(failed_attempt(meter, error, self._clock.now(), ms))
         stale, headers = meter.begin_again()
         self._counters.attempts_failed[slot, error.code] += 1
         record.failures[error.code] += 1
@@ -205,6 +230,11 @@ class Router:
             LOG.warning("%s fails too often and rests for %.1f s", slot, record.open_until - now)
         return wait
 
+    def _gives_up(self, meter: Meter, error: ProviderError, *, last: bool) -> bool:
+        """Whether nobody else is asked; then the error says after how many attempts."""
+        error.attempts = meter.failed
+        return last or isinstance(error, ProviderRefused) or self._left(meter) <= 0
+
     def _wait(
         self,
         meter: Meter,
@@ -229,6 +259,9 @@ class Router:
         return meter.call.received + self._rules.deadline - self._clock.monotonic()
 
     def _record(self, route: Route) -> Record:
+        """What is known of a slot. What a caller's own key meets there says nothing of it, and is not remembered."""
+        if route.own is not None:
+            return Record(self._rules.breaker)
         slot = route.slot.row.id
         record = self._records.get(slot)
         if record is None:

@@ -3,20 +3,23 @@
 import asyncio
 import fcntl
 import os
+import secrets
 import sqlite3
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, inspect, make_url, select, text
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, insert, inspect, make_url, select, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from dominion.domain.errors import ConfigProblem, StorageUnavailable
 from dominion.stores import (
+    postgres,
     schema,
+    schema_changes,  # noqa: F401
     schema_money,  # noqa: F401 - its tables belong to METADATA, as those of the next two
     schema_registry,  # noqa: F401
     schema_standings,  # noqa: F401
@@ -28,22 +31,31 @@ SQLITE_CHECKED_BYTES = 32 * 1024 * 1024
 """A file up to this size is checked page by page when it is opened; the check of a larger one would delay the start."""
 POSTGRES_LOCK = 0x646F6D696E696F6E
 """Number of the advisory lock under which one process at a time makes or changes the schema."""
+LOCK_WAIT_TRIES = 60
+"""A change of the schema that waits for a table makes all readers wait behind it: it gives way after a second, and
+tries again this often."""
 DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 SQLITE = {"sqlite", "sqlite+pysqlite"}
-POSTGRES = {"postgres", "postgresql", "postgresql+psycopg"}
+NOT_AVAILABLE = "The gateway's database is not available."
 
 
 class Database:
     """An open database whose schema is the program's own. Every error of its driver becomes StorageUnavailable.
 
     One thread writes, so that the writers of a process never wait for each other's locks; `readers` threads read, each
-    a state between two writes.
+    a state between two writes. A server that hangs is waited for no longer than postgres.READ_SECONDS and
+    WRITE_SECONDS; the work may have been done all the same.
     """
 
     def __init__(self, engine: Engine, *, readers: int) -> None:
         """Over an engine whose schema is in order; `Database.open` makes both."""
         self.engine = engine
+        self.teller = secrets.token_hex(8)  # by which this process knows its own `changes`
+        self.remote = engine.dialect.name != "sqlite"
         self._write_engine = engine.execution_options(writes=True)
+        self._read_engine = engine
+        if self.remote:
+            self._read_engine = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._read_threads = ThreadPoolExecutor(readers, thread_name_prefix="database-read")
         self._write_thread = ThreadPoolExecutor(1, thread_name_prefix="database-write")
 
@@ -58,22 +70,23 @@ class Database:
         url = _url(target)
         engine = _engine(url, readers)
         try:
-            with _opening(url), _one_at_a_time(url), engine.execution_options(writes=True).begin() as connection:
-                _prepare_schema(connection, url)
+            with _opening(url), _one_at_a_time(url):
+                _open(engine.execution_options(writes=True), url)
         except BaseException:
             engine.dispose()
             raise
         return cls(engine, readers=readers)
 
-    async def read(self, work: Callable[[Connection], T]) -> T:
-        """Run `work` in a reading thread and a transaction. Raises StorageUnavailable, and whatever `work` raises."""
-        return await self._run(self._read_threads, self.engine, work)
+    async def read(self, work: Callable[[Connection], T], *, seconds: float = postgres.READ_SECONDS) -> T:
+        """Run `work` in a reading thread and a transaction. Raises StorageUnavailable, and whatever `work`
+        raises."""
+        return await self._run(self._read_threads, self._read_engine, work, seconds)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Run `work` in the writing thread and a transaction: all of it is committed when this returns, nothing when
         it raises. Work that has begun runs on when the awaiting task is cancelled. Raises as `read`.
         """
-        return await self._run(self._write_thread, self._write_engine, work)
+        return await self._run(self._write_thread, self._write_engine, work, postgres.WRITE_SECONDS)
 
     async def ping(self) -> None:
         """Whether the database answers. Raises StorageUnavailable."""
@@ -88,12 +101,62 @@ class Database:
         self._read_threads.shutdown()
         self.engine.dispose()
 
-    async def _run(self, threads: ThreadPoolExecutor, engine: Engine, work: Callable[[Connection], T]) -> T:
-        def transaction() -> T:
-            with _translated(), engine.begin() as connection:
-                return work(connection)
+    async def _run(
+        self, threads: ThreadPoolExecutor, engine: Engine, work: Callable[[Connection], T], seconds: float
+    ) -> T:
+        transaction = _Transaction(engine, work)
+        done = asyncio.get_running_loop().run_in_executor(threads, transaction.run)
+        if not self.remote:  # SQLite has a deadline of its own
+            return await done
+        try:
+            async with asyncio.timeout(seconds) as deadline:
+                return await done
+        except TimeoutError as error:
+            if not deadline.expired():
+                raise
+            transaction.cut()
+            raise StorageUnavailable(NOT_AVAILABLE) from error
 
-        return await asyncio.get_running_loop().run_in_executor(threads, transaction)
+
+class _Transaction(Generic[T]):
+    """One piece of work in a thread, which the event loop can cut off from its server."""
+
+    def __init__(self, engine: Engine, work: Callable[[Connection], T]) -> None:
+        self._engine = engine
+        self._work = work
+        self._driver: Any = None
+
+    def run(self) -> T:
+        try:
+            with _translated(), self._engine.begin() as connection:
+                self._driver = connection.connection.driver_connection
+                return self._work(connection)
+        finally:
+            self._driver = None
+
+    def cut(self) -> None:
+        driver = self._driver
+        if driver is not None:
+            postgres.cut(driver)
+
+
+def look(address: str) -> tuple[str | None, int, int]:
+    """The revision of a server's database (None: it has no tables of this program), its users and its keys.
+
+    Makes and changes nothing. Raises ConfigProblem or StorageUnavailable, as `Database.open`.
+    """
+    url = _url(address)
+    engine = _engine(url, 0)
+    try:
+        with _opening(url), engine.connect() as connection:
+            if not inspect(connection).has_table(schema.alembic_version.name):
+                return None, 0, 0
+            revision = connection.execute(select(schema.alembic_version.c.version_num)).scalar_one()
+            counts = (select(func.count()).select_from(table) for table in (schema.users, schema.api_keys))
+            users, keys = (connection.execute(count).scalar_one() for count in counts)
+            return revision, users, keys
+    finally:
+        engine.dispose()
 
 
 @contextmanager
@@ -102,7 +165,7 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (DBAPIError, PoolTimeout) as error:
-        raise StorageUnavailable("The gateway's database is not available.") from error
+        raise StorageUnavailable(NOT_AVAILABLE) from error
 
 
 @contextmanager
@@ -115,7 +178,7 @@ def _opening(url: URL) -> Iterator[None]:
         name = getattr(error.orig, "sqlite_errorname", "")
         if name.startswith(DAMAGED):
             raise _damaged(url, str(error.orig)) from error
-        if not name or name.startswith("SQLITE_BUSY"):
+        if name.startswith("SQLITE_BUSY") or (not name and isinstance(error, OperationalError)):
             raise StorageUnavailable(f"The database {where} does not answer: {error.orig}") from error
         raise ConfigProblem(f"The database {where} cannot be opened: {error.orig}") from error
 
@@ -138,8 +201,8 @@ def _url(target: str | Path) -> URL:
         raise ConfigProblem("The database address is not of the form postgresql://user:password@host/name.") from error
     if url.drivername in SQLITE:
         return url
-    if url.drivername in POSTGRES:
-        return url.set(drivername="postgresql+psycopg")
+    if url.drivername in postgres.DRIVERS:
+        return url
     raise ConfigProblem(
         f"Databases of the kind {url.drivername} are not supported.", action="Use a file (SQLite) or postgresql://..."
     )
@@ -152,19 +215,18 @@ def _shown(url: URL) -> str:
 
 def _engine(url: URL, readers: int) -> Engine:
     """One connection for each thread. Errors never show parameters: some are the hashes of keys."""
-    options: dict[str, Any] = {"pool_pre_ping": True, "paramstyle": "format"}
-    if url.drivername in SQLITE:
-        _prepare_file(url)
-        options = {"connect_args": {"timeout": SQLITE_BUSY_SECONDS, "isolation_level": None}}
-    try:
-        engine = create_engine(url, hide_parameters=True, pool_size=readers + 1, max_overflow=0, **options)
-    except ImportError as error:
-        raise ConfigProblem(
-            f"The driver for {_shown(url)} is not installed.", action="Install the Python package psycopg[binary]."
-        ) from error
-    if url.drivername in SQLITE:
-        event.listen(engine, "connect", _on_sqlite_connect)
-        event.listen(engine, "begin", _on_sqlite_begin)
+    if url.drivername in postgres.DRIVERS:
+        return postgres.engine(url, readers + 1, _shown(url))
+    _prepare_file(url)
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        pool_size=readers + 1,
+        max_overflow=0,
+        connect_args={"timeout": SQLITE_BUSY_SECONDS, "isolation_level": None},
+    )
+    event.listen(engine, "connect", _on_sqlite_connect)
+    event.listen(engine, "begin", _on_sqlite_begin)
     return engine
 
 
@@ -210,10 +272,23 @@ def _on_sqlite_begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
+def _open(engine: Engine, url: URL) -> None:
+    """Put the schema in order, giving way to whoever holds a table that must be changed."""
+    for _ in range(LOCK_WAIT_TRIES):
+        try:
+            with engine.begin() as connection:
+                return _prepare_schema(connection, url)
+        except OperationalError as error:
+            if getattr(error.orig, "sqlstate", "") != postgres.LOCK_NOT_AVAILABLE:
+                raise
+            waited = error
+    raise waited
+
+
 def _prepare_schema(connection: Connection, url: URL) -> None:
     """Make, check or upgrade the schema, in a transaction that no other process can interleave with."""
     if url.drivername not in SQLITE:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": POSTGRES_LOCK})
+        postgres.lock_schema(connection, POSTGRES_LOCK)
     elif Path(str(url.database)).stat().st_size <= SQLITE_CHECKED_BYTES:
         finding = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
         if finding != "ok":

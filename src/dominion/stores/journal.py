@@ -22,7 +22,7 @@ from typing import Literal
 import msgspec
 
 from dominion.domain.errors import ConfigProblem, StorageUnavailable
-from dominion.domain.records import HoldRecord, JournalRecord
+from dominion.domain.records import JournalRecord, UsageRow
 from dominion.stores.frames import MAX_PAYLOAD, frame, read_frames
 
 DEFAULT_MAX_BYTES = 1 << 30
@@ -47,7 +47,7 @@ class FileJournal:
     `mode` "journal": a record is safe from the death of the process when `append` returns, and from a loss of power
     after the next `sync`; "fsync": from both when `append` returns. `max_bytes` is the most that segments not yet
     discarded may hold, `segment_bytes` what one file has room for. The last sixteenth of both is kept for rows of
-    requests that run already, so a journal or a disk that fills up refuses holds first.
+    requests that run already, so a journal or a disk that fills up refuses holds (and attempts) first.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class FileJournal:
         framed = frame(self._encode(record))
         size = len(framed)
         limit, room = self._max_bytes, self._segment_bytes
-        if type(record) is HoldRecord:
+        if type(record) is not UsageRow:
             limit, room = self._max_bytes_for_holds, self._segment_bytes_for_holds
         if self._segment.length + size > room and size <= room:
             self.rotate()

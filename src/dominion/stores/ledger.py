@@ -1,17 +1,32 @@
 """Ledger rows, their windows and their roll-ups in the database. The statements of the tables are the constants."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from itertools import chain, islice
 from operator import itemgetter
 
 from msgspec.structs import asdict, astuple
-from sqlalchemy import BigInteger, Connection, Integer, Table, bindparam, cast, func, insert, literal_column, select
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Integer,
+    Table,
+    bindparam,
+    cast,
+    func,
+    insert,
+    literal_column,
+    select,
+    update,
+)
 
-from dominion.domain.records import Totals, UsageRow, UsageSummary
+from dominion.domain.allowances import WindowKey
+from dominion.domain.records import Outcome, Totals, UsageRow, UsageSummary
 from dominion.rules.windows import iso_day
 from dominion.stores.database import Database
+from dominion.stores.postgres import REPORT_SECONDS
 from dominion.stores.schema import upsert, usage, usage_hours, usage_windows
-from dominion.stores.sums import Hour, HourSums, Window, add_up, scope_of_user, windows_of
+from dominion.stores.schema_standings import leases, scope_limits
+from dominion.stores.sums import Group, Hour, HourSums, add_up, hours_of, windows_of
 
 IDS_PER_QUERY = 500
 """Below the number of parameters that any build of SQLite takes."""
@@ -22,6 +37,12 @@ ROWS_PER_STATEMENT = 50
 KNOWN_IDS = select(usage.c.id).where(usage.c.id.in_(bindparam("ids", expanding=True)))
 ADD_ROWS = insert(usage)
 NEWEST = select(usage).order_by(usage.c.at.desc(), usage.c.id.desc()).limit(bindparam("limit"))
+BETWEEN = (
+    select(usage)
+    .where(usage.c.at >= bindparam("first"), usage.c.at < bindparam("end"))
+    .order_by(usage.c.at, usage.c.id)
+    .limit(bindparam("limit"))
+)
 NEWEST_OF_USER = NEWEST.where(usage.c.user_id == bindparam("user_id"))
 
 ADD_TO = {table: upsert(table, "{table}.{column} + excluded.{column}") for table in (usage_hours, usage_windows)}
@@ -30,6 +51,22 @@ WINDOW = select(usage_windows.c.requests, usage_windows.c.tokens, usage_windows.
     usage_windows.c.scope == bindparam("scope"),
     usage_windows.c.kind == bindparam("kind"),
     usage_windows.c.number == bindparam("number"),
+)
+
+LIMITED = select(scope_limits.c.scope)
+POSTED = (
+    update(leases)
+    .where(
+        leases.c.process_id == bindparam("process"),
+        leases.c.scope == bindparam("of_scope"),
+        leases.c.kind == bindparam("of_kind"),
+        leases.c.number == bindparam("of_number"),
+    )
+    .values(
+        posted_requests=leases.c.posted_requests + bindparam("more_requests"),
+        posted_tokens=leases.c.posted_tokens + bindparam("more_tokens"),
+        posted_spend_nano=leases.c.posted_spend_nano + bindparam("more_spend_nano"),
+    )
 )
 
 _DAY = (usage_hours.c.hour // literal_column("24", Integer)).label("day")
@@ -45,11 +82,13 @@ SUMMARY_OF_USER = SUMMARY.where(usage_hours.c.user_id == bindparam("user_id"))
 
 
 class SqlLedger:
-    """`LedgerStore` over a database."""
+    """`LedgerStore` over a database. `process_id` names the process whose leases the rows use up, "": nothing is
+    leased."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, process_id: str = "") -> None:
         """Over an open database."""
         self._database = database
+        self.process_id = process_id
         self._add_rows = str(ADD_ROWS.compile(dialect=database.engine.dialect))
 
     async def add(self, rows: Sequence[UsageRow]) -> int:
@@ -58,18 +97,18 @@ class SqlLedger:
         A batch of some hundred rows is cheapest: the commit costs as much as all of them.
         """
         try:
-            return await self._database.write(lambda connection: _add_new(connection, rows, self._add_rows))
+            return await self._database.write(lambda connection: self._add_new(connection, rows))
         except _SomeKnownError:  # after a replay; the whole batch was rolled back
-            return await self._database.write(lambda connection: _add(connection, rows, self._add_rows))
+            return await self._database.write(lambda connection: self.add_in(connection, rows))
 
     async def totals(self, user_id: str, day: int, month: int) -> tuple[Totals, Totals]:
         """Sums of one UTC day (days since the epoch) and one month (year * 12 + month - 1)."""
-        scope = scope_of_user(user_id)
+        today, this_month = await self.windows([(f"user:{user_id}", "d", day), (f"user:{user_id}", "m", month)])
+        return today, this_month
 
-        def work(connection: Connection) -> tuple[Totals, Totals]:
-            return _window(connection, scope, "d", day), _window(connection, scope, "m", month)
-
-        return await self._database.read(work)
+    async def windows(self, keys: Sequence[WindowKey]) -> list[Totals]:
+        """Sums of any windows."""
+        return await self._database.read(lambda connection: [window(connection, key) for key in keys])
 
     async def summary(self, *, user_id: str | None, first_day: int, last_day: int) -> list[UsageSummary]:
         """Sums by day, user, provider and model, in this order, from roll-ups; both days are included."""
@@ -78,7 +117,8 @@ class SqlLedger:
         return await self._database.read(
             lambda connection: [
                 UsageSummary(iso_day(day), *rest) for day, *rest in connection.execute(statement, values)
-            ]
+            ],
+            seconds=REPORT_SECONDS,
         )
 
     async def rows(self, *, user_id: str | None, limit: int) -> list[UsageRow]:
@@ -89,38 +129,63 @@ class SqlLedger:
             lambda connection: [UsageRow(*row) for row in connection.execute(statement, values)]
         )
 
+    async def rows_between(self, first: int, end: int, *, limit: int) -> list[UsageRow]:
+        """Rows of a period in the order of time, then id; `first` and `end` (excluded) are epoch milliseconds."""
+        values = {"first": first, "end": end, "limit": limit}
+        return await self._database.read(
+            lambda connection: [UsageRow(*row) for row in connection.execute(BETWEEN, values)], seconds=REPORT_SECONDS
+        )
+
+    def add_in(self, connection: Connection, rows: Sequence[UsageRow]) -> int:
+        """Add those rows that are new, inside a transaction of somebody else. Returns how many were."""
+        new: dict[str, UsageRow] = {}
+        for row in rows:
+            new.setdefault(row.id, row)
+        for known in _known(connection, new):
+            del new[known]
+        return self._add_new(connection, list(new.values()))
+
+    def _add_new(self, connection: Connection, rows: Sequence[UsageRow]) -> int:
+        """Add rows that are all new, and their sums. Raises _SomeKnownError when one is not."""
+        insert_into, _, one_row = self._add_rows.partition(" VALUES ")
+        for start in range(0, len(rows), ROWS_PER_STATEMENT):
+            chunk = rows[start : start + ROWS_PER_STATEMENT]
+            statement = f"{insert_into} VALUES {', '.join([one_row] * len(chunk))} ON CONFLICT DO NOTHING"
+            values = tuple(chain.from_iterable(map(astuple, chunk)))
+            if connection.exec_driver_sql(statement, values).rowcount != len(chunk):
+                raise _SomeKnownError
+        groups: dict[Group, HourSums] = {}
+        add_up(rows, groups)
+        _add_sums(connection, usage_hours, hours_of(groups))
+        limited = frozenset(connection.execute(LIMITED).scalars())
+        windows = windows_of(groups, limited)
+        _add_sums(connection, usage_windows, windows)
+        if self.process_id:
+            self._use_up_leases(connection, rows, limited)
+        return len(rows)
+
+    def _use_up_leases(self, connection: Connection, rows: Sequence[UsageRow], limited: Container[str]) -> None:
+        """What this process's own requests used is no longer out: it is settled, by the same commit."""
+        groups: dict[Group, HourSums] = {}
+        add_up((row for row in rows if row.outcome < Outcome.LOST), groups)
+        posted = [
+            _posted(self.process_id, *each) for each in sorted(windows_of(groups, limited).items(), key=itemgetter(0))
+        ]
+        if posted:
+            connection.execute(POSTED, posted)
+
 
 class _SomeKnownError(Exception):
     """Not every row of a batch was new. It never leaves this file."""
 
 
-def _add(connection: Connection, rows: Sequence[UsageRow], add_rows: str) -> int:
-    """Add those rows that are new."""
-    new: dict[str, UsageRow] = {}
-    for row in rows:
-        new.setdefault(row.id, row)
-    for known in _known(connection, new):
-        del new[known]
-    return _add_new(connection, list(new.values()), add_rows)
+def _posted(process_id: str, key: WindowKey, totals: Totals) -> dict[str, str | int]:
+    scope, kind, number = key
+    more = {f"more_{name}": value for name, value in asdict(totals).items()}
+    return {"process": process_id, "of_scope": scope, "of_kind": kind, "of_number": number, **more}
 
 
-def _add_new(connection: Connection, rows: Sequence[UsageRow], add_rows: str) -> int:
-    """Add rows that are all new, and their sums. Raises _SomeKnownError when one is not."""
-    insert_into, _, one_row = add_rows.partition(" VALUES ")
-    for start in range(0, len(rows), ROWS_PER_STATEMENT):
-        chunk = rows[start : start + ROWS_PER_STATEMENT]
-        statement = f"{insert_into} VALUES {', '.join([one_row] * len(chunk))} ON CONFLICT DO NOTHING"
-        values = tuple(chain.from_iterable(map(astuple, chunk)))
-        if connection.exec_driver_sql(statement, values).rowcount != len(chunk):
-            raise _SomeKnownError
-    hours: dict[Hour, HourSums] = {}
-    add_up(rows, hours)
-    _add_sums(connection, usage_hours, hours)
-    _add_sums(connection, usage_windows, windows_of(hours))
-    return len(rows)
-
-
-def _add_sums(connection: Connection, table: Table, sums: Mapping[Hour, HourSums] | Mapping[Window, Totals]) -> None:
+def _add_sums(connection: Connection, table: Table, sums: Mapping[Hour, HourSums] | Mapping[WindowKey, Totals]) -> None:
     """Add to a table whose primary key is the key of the mapping. Sorted, so that two writers never deadlock."""
     names = [column.name for column in table.primary_key]
     rows = [
@@ -139,6 +204,7 @@ def _known(connection: Connection, ids: dict[str, UsageRow]) -> list[str]:
     return known
 
 
-def _window(connection: Connection, scope: str, kind: str, number: int) -> Totals:
-    row = connection.execute(WINDOW, {"scope": scope, "kind": kind, "number": number}).first()
+def window(connection: Connection, key: WindowKey) -> Totals:
+    """The sums of one window."""
+    row = connection.execute(WINDOW, dict(zip(("scope", "kind", "number"), key, strict=True))).first()
     return Totals(*row) if row else Totals()

@@ -6,13 +6,16 @@ be.
 
 from collections.abc import Callable, Sequence
 
+from msgspec import Struct
 from msgspec.structs import asdict, replace
 
+from dominion.domain.allowances import NOTHING, Amount, WindowKey
 from dominion.domain.errors import Conflict, NotFound
 from dominion.domain.people import ApiKey, Limits, User, UserStatus
-from dominion.domain.records import JournalRecord, Totals, UsageRow, UsageSummary
+from dominion.domain.records import JournalRecord, Outcome, Totals, UsageRow, UsageSummary
+from dominion.rules.shares import windows_of_row
 from dominion.rules.windows import iso_day
-from dominion.stores.sums import Hour, HourSums, add_up, scope_of_user, windows_of
+from dominion.stores.sums import Group, Hour, HourSums, add_up, hours_of, windows_of
 
 
 def nothing() -> None:
@@ -88,15 +91,48 @@ class MemoryPeople:
             self._keys[key_id] = replace(key, revoked_at=at)
         return self._keys.get(key_id)
 
+    async def expire_key(self, key_id: str, at: int) -> ApiKey | None:
+        """The key, which expires at `at` or as before, if that is earlier; None when there is none."""
+        self._before()
+        key = self._keys.get(key_id)
+        if key and (key.expires_at is None or at < key.expires_at):
+            self._keys[key_id] = replace(key, expires_at=at)
+        return self._keys.get(key_id)
+
+
+class Lease(Struct):
+    """A row of `schema_standings.leases`."""
+
+    granted: Amount = NOTHING
+    posted: Amount = NOTHING
+    used: Amount = NOTHING
+    recall: bool = False
+
+    @property
+    def out(self) -> Amount:
+        """What is neither returned nor posted."""
+        return self.granted - self.posted
+
+
+class Tables(Struct):
+    """What the ledgers of several processes share."""
+
+    rows: dict[str, UsageRow] = {}
+    groups: dict[Group, HourSums] = {}
+    leases: dict[tuple[str, WindowKey], Lease] = {}
+
 
 class MemoryLedger:
-    """`LedgerStore` in dictionaries."""
+    """`LedgerStore` in dictionaries. `process_id` as in `SqlLedger`."""
 
-    def __init__(self, before: Callable[[], None] = nothing) -> None:
-        """Empty."""
+    def __init__(
+        self, before: Callable[[], None] = nothing, *, tables: Tables | None = None, process_id: str = ""
+    ) -> None:
+        """Empty, or over tables that others use, too."""
         self._before = before
-        self._rows: dict[str, UsageRow] = {}
-        self._hours: dict[Hour, HourSums] = {}
+        self._process_id = process_id
+        self.tables = tables or Tables()
+        self._rows, self._groups, self.leases = self.tables.rows, self.tables.groups, self.tables.leases
 
     async def add(self, rows: Sequence[UsageRow]) -> int:
         """Add rows and their sums; rows whose id exists are left alone. Returns how many were new."""
@@ -105,20 +141,32 @@ class MemoryLedger:
         for row in rows:
             if row.id not in self._rows:
                 self._rows[row.id] = row
-                add_up([row], self._hours)
+                add_up([row], self._groups)
+                self._use_up_leases(row)
         return len(self._rows) - count
 
     async def totals(self, user_id: str, day: int, month: int) -> tuple[Totals, Totals]:
         """Sums of one UTC day (days since the epoch) and one month (year * 12 + month - 1)."""
+        today, this_month = await self.windows([(f"user:{user_id}", "d", day), (f"user:{user_id}", "m", month)])
+        return today, this_month
+
+    async def windows(self, keys: Sequence[WindowKey]) -> list[Totals]:
+        """Sums of any windows."""
         self._before()
-        windows, scope = windows_of(self._hours), scope_of_user(user_id)
-        return windows.get((scope, "d", day), Totals()), windows.get((scope, "m", month), Totals())
+        known = windows_of(self._groups, None)
+        return [known.get(key, Totals()) for key in keys]
+
+    def _use_up_leases(self, row: UsageRow) -> None:
+        if self._process_id and row.outcome not in {Outcome.FAILED, Outcome.LOST, Outcome.CORRECTION, Outcome.FOUND}:
+            for window in windows_of_row(row):
+                if lease := self.leases.get((self._process_id, window)):
+                    lease.posted += Amount(1, row.input_tokens + row.output_tokens, row.cost_nano)
 
     async def summary(self, *, user_id: str | None, first_day: int, last_day: int) -> list[UsageSummary]:
         """Sums by day, user, provider and model, in this order; both days are included."""
         self._before()
         days: dict[Hour, HourSums] = {}
-        for (hour, user, provider, model), sums in self._hours.items():
+        for (hour, user, provider, model), sums in hours_of(self._groups).items():
             day = hour // 24
             if first_day <= day <= last_day and user_id in (None, user):
                 total = days.setdefault((day, user, provider, model), HourSums())
@@ -134,6 +182,12 @@ class MemoryLedger:
         self._before()
         rows = [row for row in self._rows.values() if user_id in (None, row.user_id)]
         return sorted(rows, key=lambda row: (row.at, row.id), reverse=True)[:limit]
+
+    async def rows_between(self, first: int, end: int, *, limit: int) -> list[UsageRow]:
+        """Rows of a period in the order of time, then id; `first` and `end` (excluded) are epoch milliseconds."""
+        self._before()
+        rows = [row for row in self._rows.values() if first <= row.at < end]
+        return sorted(rows, key=lambda row: (row.at, row.id))[:limit]
 
 
 class MemorySettings:

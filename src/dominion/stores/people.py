@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import asdict
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, Update, bindparam, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from dominion.domain.errors import Conflict, NotFound
 from dominion.domain.people import ApiKey, Limits, User, UserStatus
+from dominion.stores.changes import tell
 from dominion.stores.database import Database
 from dominion.stores.schema import api_keys, users
 
@@ -26,10 +27,14 @@ KEYS = (
     .order_by(api_keys.c.created_at.desc(), api_keys.c.id.desc())
 )
 REVOKE_KEY = update(api_keys).where(api_keys.c.id == bindparam("key_id"), api_keys.c.revoked_at.is_(None))
+EXPIRE_KEY = update(api_keys).where(
+    api_keys.c.id == bindparam("key_id"),
+    or_(api_keys.c.expires_at.is_(None), api_keys.c.expires_at > bindparam("not_after")),
+)
 
 
 class SqlPeople:
-    """`PeopleStore` over a database."""
+    """`PeopleStore` over a database. What it changes it tells the other processes ("user", "key")."""
 
     def __init__(self, database: Database) -> None:
         """Over an open database."""
@@ -103,10 +108,18 @@ class SqlPeople:
 
     async def revoke_key(self, key_id: str, at: int) -> ApiKey | None:
         """The key, revoked now or before; None when there is none."""
+        return await self._change_key(REVOKE_KEY, key_id, {"revoked_at": at})
 
+    async def expire_key(self, key_id: str, at: int) -> ApiKey | None:
+        """The key, which expires at `at` or as before, if that is earlier; None when there is none."""
+        return await self._change_key(EXPIRE_KEY, key_id, {"expires_at": at, "not_after": at})
+
+    async def _change_key(self, change: Update, key_id: str, values: Mapping[str, int]) -> ApiKey | None:
         def work(connection: Connection) -> ApiKey | None:
-            connection.execute(REVOKE_KEY, {"key_id": key_id, "revoked_at": at})
+            connection.execute(change, {"key_id": key_id, **values})
             row = connection.execute(KEY, {"id": key_id}).first()
+            if row:
+                tell(connection, self._database.teller, "key", key_id)
             return ApiKey(*row) if row else None
 
         return await self._database.write(work)
@@ -114,7 +127,10 @@ class SqlPeople:
     async def _change_user(self, user_id: str, values: Mapping[str, object]) -> User | None:
         def work(connection: Connection) -> User | None:
             connection.execute(CHANGE_USER, {"user_id": user_id, **values})
-            return _user_by_id(connection, user_id)
+            user = _user_by_id(connection, user_id)
+            if user:
+                tell(connection, self._database.teller, "user", user_id)
+            return user
 
         return await self._database.write(work)
 

@@ -24,7 +24,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest revision. Kept here because asking Alembic costs more than the rest of the start."""
 
 BIG = BigInteger().with_variant(Integer(), "sqlite")
@@ -65,6 +65,7 @@ api_keys = Table(
     Column("last4", Text, nullable=False),
     Column("created_at", BIG, nullable=False),
     Column("revoked_at", BIG),
+    Column("expires_at", BIG),
 )
 
 usage = Table(
@@ -91,6 +92,10 @@ usage = Table(
     Column("finish", Text, nullable=False),
     Column("over_hold", Boolean, nullable=False),
     Column("error", Text, nullable=False),
+    Column("customer", Text, nullable=False, server_default=text("''")),
+    Column("run", Text, nullable=False, server_default=text("''")),
+    Column("cache_write_1h_tokens", BIG, nullable=False, server_default=text("0")),
+    Column("list_nano", BIG),
     Index(None, "at"),
     Index(None, "user_id", "at"),
 )

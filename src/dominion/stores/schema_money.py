@@ -1,1 +1,42 @@
 """The tables of attempts, dated prices and alerts; see `schema` for units."""
+
+from sqlalchemy import Column, Index, Integer, SmallInteger, Table, Text
+
+from dominion.stores.schema import BIG, KEY, METADATA
+
+price_rows = Table(
+    "price_rows",
+    METADATA,
+    Column("number", BIG, primary_key=True, autoincrement=False),
+    Column("provider", KEY, nullable=False),
+    Column("model", KEY, nullable=False),
+    Column("valid_from", BIG, nullable=False),
+    Column("input", BIG, nullable=False),
+    Column("output", BIG, nullable=False),
+    Column("cache_read", BIG),
+    Column("cache_write", BIG),
+    Column("cache_write_1h", BIG),
+    Column("note", Text, nullable=False),
+    Column("created_at", BIG, nullable=False),
+)
+"""The operator's prices in pico-dollars per token; see `PriceRow`. Rows are added, never changed."""
+
+attempts = Table(
+    "attempts",
+    METADATA,
+    Column("request_id", KEY, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("at", BIG, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("latency_ms", BIG, nullable=False),
+    Column("input_tokens", BIG, nullable=False),
+    Column("output_tokens", BIG, nullable=False),
+    Column("cost_nano", BIG, nullable=False),
+    Column("certainty", SmallInteger, nullable=False),
+    Index(None, "at"),
+    sqlite_with_rowid=False,
+)
+"""Attempts that failed: the columns are the fields of `AttemptRecord`, in their order. `at` is epoch milliseconds."""

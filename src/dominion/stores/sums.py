@@ -1,17 +1,21 @@
-"""What ledger rows add up to: hourly roll-ups, and from these the windows of day and month; pure arithmetic."""
+"""What ledger rows add up to: hourly roll-ups, and the windows of every scope they belong to; pure arithmetic."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
 
 import msgspec
 
+from dominion.domain.allowances import EVERY_RUN, WindowKey, scopes_of
 from dominion.domain.records import Outcome, Totals, UsageRow
 from dominion.rules.windows import month_of
 
 HOUR_MS = 3_600_000
+ALWAYS = ("user:", "provider:")
+COUNTS = (1, 1, 1, 0, 1, 0, -1)
+"""What a row of each `Outcome` is in numbers of requests."""
 Hour = tuple[int, str, str, str]
 """UTC hours since the epoch, user id, provider, model."""
-Window = tuple[str, str, int]
-"""Scope, kind ('d' or 'm') and number, as in `schema.usage_windows`."""
+Group = tuple[int, str, str, str, str, str, str]
+"""An hour as above, key id, customer, run: rows are added up once, and all the rest is made of the few groups."""
 
 
 class HourSums(msgspec.Struct):
@@ -27,22 +31,17 @@ class HourSums(msgspec.Struct):
     cost_nano: int = 0
 
 
-def scope_of_user(user_id: str) -> str:
-    """The scope of a user's windows."""
-    return f"user:{user_id}"
-
-
-def add_up(rows: Iterable[UsageRow], hours: dict[Hour, HourSums]) -> None:
-    """Add rows to roll-ups. A failed request counts as such and in nothing else."""
+def add_up(rows: Iterable[UsageRow], groups: dict[Group, HourSums]) -> None:
+    """Add rows to groups. A failed request counts as such and in nothing else."""
     for row in rows:
-        key = (row.at // HOUR_MS, row.user_id, row.provider, row.model)
-        sums = hours.get(key)
+        key = (row.at // HOUR_MS, row.user_id, row.provider, row.model, row.key_id, row.customer, row.run)
+        sums = groups.get(key)
         if sums is None:
-            sums = hours[key] = HourSums()
+            sums = groups[key] = HourSums()
         if row.outcome == Outcome.FAILED:
             sums.failed += 1
             continue
-        sums.requests += 1
+        sums.requests += COUNTS[row.outcome]
         sums.input_tokens += row.input_tokens
         sums.output_tokens += row.output_tokens
         sums.cache_read_tokens += row.cache_read_tokens
@@ -51,14 +50,33 @@ def add_up(rows: Iterable[UsageRow], hours: dict[Hour, HourSums]) -> None:
         sums.cost_nano += row.cost_nano
 
 
-def windows_of(hours: dict[Hour, HourSums]) -> dict[Window, Totals]:
-    """The windows that roll-ups add up to."""
-    windows: dict[Window, Totals] = {}
-    for (hour, user_id, _, _), sums in hours.items():
+def hours_of(groups: Mapping[Group, HourSums]) -> dict[Hour, HourSums]:
+    """The roll-ups that groups add up to."""
+    hours: dict[Hour, HourSums] = {}
+    for group, sums in groups.items():
+        total = hours.setdefault(group[:4], HourSums())
+        for name in HourSums.__struct_fields__:
+            setattr(total, name, getattr(total, name) + getattr(sums, name))
+    return hours
+
+
+def windows_of(groups: Mapping[Group, HourSums], limited: Container[str] | None) -> dict[WindowKey, Totals]:
+    """The windows that groups add up to: of the day, of the month, and of runs for good.
+
+    Users and providers have them always; keys, customers and runs only if they are among the `limited` scopes (None:
+    all are), because with many of them their windows would cost more than everything else of a row.
+    """
+    windows: dict[WindowKey, Totals] = {}
+    for (hour, user_id, provider, _, key_id, customer, run), sums in groups.items():
         day = hour // 24
-        for kind, number in (("d", day), ("m", month_of(day))):
-            totals = windows.setdefault((scope_of_user(user_id), kind, number), Totals())
-            totals.requests += sums.requests
-            totals.tokens += sums.input_tokens + sums.output_tokens
-            totals.spend_nano += sums.cost_nano
+        month = month_of(day)
+        for scope in scopes_of(user_id, key_id, provider, customer, run):
+            is_run = scope.startswith("run:")
+            if limited is not None and not scope.startswith(ALWAYS) and (EVERY_RUN if is_run else scope) not in limited:
+                continue
+            for kind, number in (("r", 0),) if is_run else (("d", day), ("m", month)):
+                totals = windows.setdefault((scope, kind, number), Totals())
+                totals.requests += sums.requests
+                totals.tokens += sums.input_tokens + sums.output_tokens
+                totals.spend_nano += sums.cost_nano
     return windows

@@ -9,6 +9,7 @@ from dominion.domain.errors import NetworkFailure, ProviderError, ProviderTimeou
 from dominion.upstream.bounds import Ceilings, Timeouts
 from dominion.upstream.exchange import HttpExchange
 from dominion.upstream.inflate import Inflater
+from dominion.upstream.outbox import Outbox
 
 _INTERIM = frozenset(range(100, 200)) - {101}  # 101 would be another protocol from here on
 _FINAL = range(200, 600)
@@ -49,23 +50,26 @@ class Connection(asyncio.Protocol):
         "_keeper",
         "_loop",
         "_now",
+        "_outbox",
         "_parser",
         "_parts",
         "_quiet",
         "_room",
         "_served",
         "_transport",
+        "_unsent",
         "_whole",
         "exchange",
         "on_body",
         "open",
     )
 
-    def __init__(self, keeper: Keeper, loop: asyncio.AbstractEventLoop, ceilings: Ceilings) -> None:
+    def __init__(self, keeper: Keeper, loop: asyncio.AbstractEventLoop, ceilings: Ceilings, outbox: Outbox) -> None:
         self._keeper = keeper
         self._loop = loop
         self._now = loop.time
         self._ceilings = ceilings
+        self._outbox = outbox
         self._transport: asyncio.Transport
         self._parser: httptools.HttpResponseParser
         self._parts: list[bytes] = []
@@ -77,6 +81,7 @@ class Connection(asyncio.Protocol):
         self._bare = False  # neither length nor chunks: the body ends with the connection
         self._keep = False  # the server will carry another exchange
         self._whole = False
+        self._unsent = False  # the request is in the outbox
         self._served = 0
         self._asked = self._heard = 0.0
         self.exchange: HttpExchange | None = None
@@ -90,7 +95,8 @@ class Connection(asyncio.Protocol):
         self._room = self._ceilings.header_count
         self._interim = self._quiet = 0
         self._bare = self._whole = False
-        self._transport.write(request)
+        self._unsent = True
+        self._outbox.put(self._write, request)
         return exchange
 
     def cut(self) -> None:
@@ -127,6 +133,11 @@ class Connection(asyncio.Protocol):
         elif now - self._heard >= timeouts.idle and not exchange.paused:
             self.fail(ProviderTimeout(f"The provider fell silent for {timeouts.idle:g} s inside its answer."))
 
+    def _write(self, request: bytes) -> None:
+        self._unsent = False
+        if self.open:  # else whoever asked has gone, and nothing was sent
+            self._transport.write(request)
+
     # --- called by the event loop ---------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -140,8 +151,8 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Parse what came, hand it over, and wake the exchange at most once."""
         exchange = self.exchange
-        if exchange is None:
-            self.cut()  # nobody asked; whatever it is, it must not be taken for the next answer
+        if exchange is None or self._unsent:
+            self._break()  # nobody asked yet; whatever it is, it must not be taken for an answer
             return
         self._heard = self._now()
         self._quiet += len(data)
@@ -241,8 +252,10 @@ class Connection(asyncio.Protocol):
     def _break(self) -> None:
         exchange = self.exchange
         if exchange is not None:
-            exchange.stale = self._served > 0 and self._quiet == 0 and exchange.status == 0
-            self.fail(NetworkFailure("The connection to the provider broke before its answer was whole."))
+            failure = NetworkFailure("The connection to the provider broke before its answer was whole.")
+            failure.unanswered = self._quiet == 0 and exchange.status == 0
+            exchange.stale = failure.unanswered and self._served > 0
+            self.fail(failure)
         self.cut()
 
 

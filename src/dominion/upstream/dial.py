@@ -31,34 +31,41 @@ class Dialer:
     async def dial(self, origin: Origin, connection: Connection) -> None:
         """Open `connection` to `origin`. Raises NetworkFailure with `sent` False.
 
-        Behind a proxy the proxy looks the name up, so `resolve` is not asked: the proxy is the guard there.
+        Behind a proxy the proxy looks the name up, so `resolve` is asked for guarded origins only: their tunnel leads
+        to the checked address.
         """
         try:
             proxy = self._proxies.proxy_for(origin)
             if proxy is None:
-                await self._straight(origin, connection)
-            elif origin.scheme == "http":
-                await _connect(connection, [(proxy.host, proxy.port)])
+                await _connect(connection, await self._addresses(origin), *self._secured(origin))
             else:
-                await self._tunnel(proxy, origin, connection)
+                place = Origin(origin.scheme, *(await self._addresses(origin))[0]) if origin.guarded else origin
+                await self._by_proxy(proxy, origin, place, connection)
             if not connection.open:
                 raise unreachable("it closed the connection at once")
         except (OSError, UnicodeError) as error:
             raise unreachable(_reason(error)) from error
 
-    async def _straight(self, origin: Origin, connection: Connection) -> None:
-        addresses = [(origin.host, origin.port)] if self._resolve is None else await self._resolve(origin)
-        if origin.scheme == "https":
-            await _connect(connection, addresses, self._tls(), origin.host)
-        else:
-            await _connect(connection, addresses)
+    async def _addresses(self, origin: Origin) -> Sequence[Address]:
+        return [(origin.host, origin.port)] if self._resolve is None else await self._resolve(origin)
 
-    async def _tunnel(self, proxy: Proxy, origin: Origin, connection: Connection) -> None:
+    def _secured(self, origin: Origin) -> tuple[ssl.SSLContext | None, str | None]:
+        return (self._tls(), origin.host) if origin.scheme == "https" else (None, None)
+
+    async def _by_proxy(self, proxy: Proxy, origin: Origin, place: Origin, connection: Connection) -> None:
+        if origin.scheme == "https":
+            await self._tunnel(proxy, origin, place, connection)
+        elif place.host == origin.host:
+            await _connect(connection, [(proxy.host, proxy.port)])
+        else:
+            raise unreachable("a proxy would look its name up again, and could be led elsewhere")
+
+    async def _tunnel(self, proxy: Proxy, origin: Origin, place: Origin, connection: Connection) -> None:
         loop = asyncio.get_running_loop()
         tunnel = Tunnel(loop)
         transport, _ = await loop.create_connection(lambda: tunnel, proxy.host, proxy.port)
         try:
-            await tunnel.ask(transport, proxy, origin)
+            await tunnel.ask(transport, proxy, place)
             secured = await loop.start_tls(transport, connection, self._tls(), server_hostname=origin.host)
         except BaseException:
             transport.abort()
@@ -79,9 +86,9 @@ class Tunnel(asyncio.Protocol):
         self._refusal: asyncio.Future[str] = loop.create_future()
         self._head = b""
 
-    async def ask(self, transport: asyncio.Transport, proxy: Proxy, origin: Origin) -> None:
-        """Returns when the tunnel stands. Raises NetworkFailure with `sent` False."""
-        name = authority(origin)
+    async def ask(self, transport: asyncio.Transport, proxy: Proxy, place: Origin) -> None:
+        """Returns when the tunnel to `place` stands. Raises NetworkFailure with `sent` False."""
+        name = authority(place)
         transport.write(b"CONNECT %b HTTP/1.1\r\nhost: %b\r\n%b\r\n" % (name, name, proxy.authorization))
         if refusal := await self._refusal:
             raise unreachable(refusal)

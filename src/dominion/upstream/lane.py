@@ -6,6 +6,7 @@ from collections import deque
 from dominion.domain.providers import Origin
 from dominion.upstream.bounds import Ceilings
 from dominion.upstream.connection import Connection
+from dominion.upstream.outbox import Outbox
 from dominion.upstream.proxies import Proxy
 from dominion.upstream.watch import Watch
 
@@ -18,7 +19,13 @@ class Lane:
     """
 
     def __init__(
-        self, origin: Origin, via: Proxy | None, loop: asyncio.AbstractEventLoop, ceilings: Ceilings, watch: Watch
+        self,
+        origin: Origin,
+        via: Proxy | None,
+        loop: asyncio.AbstractEventLoop,
+        ceilings: Ceilings,
+        watch: Watch,
+        outbox: Outbox,
     ) -> None:
         self.origin = origin
         self.via = via
@@ -28,6 +35,7 @@ class Lane:
         self._loop = loop
         self._ceilings = ceilings
         self._watch = watch
+        self._outbox = outbox
         self._closing = False
 
     async def acquire(self) -> Connection:
@@ -89,7 +97,7 @@ class Lane:
     # --- own steps ------------------------------------------------------------------------------------------------
 
     def _reserve(self) -> Connection:
-        connection = Connection(self, self._loop, self._ceilings)
+        connection = Connection(self, self._loop, self._ceilings, self._outbox)
         self.members.add(connection)
         return connection
 

@@ -11,6 +11,7 @@ from dominion.upstream.connection import Connection
 from dominion.upstream.dial import Dialer, Resolve
 from dominion.upstream.exchange import HttpExchange
 from dominion.upstream.lane import Lane
+from dominion.upstream.outbox import Outbox
 from dominion.upstream.proxies import Proxies, through
 from dominion.upstream.watch import Watch
 
@@ -19,7 +20,8 @@ class HttpUpstream:
     """Implements `dominion.domain.contracts.Upstream` over HTTP/1.1. Belongs to the event loop that uses it first.
 
     `tls` makes the context for https, once; the default trusts what the system trusts. `resolve` may check addresses
-    before they are dialled (see `dominion.upstream.dial.Resolve`). `counters` are for metrics to read.
+    before they are dialled (see `dominion.upstream.dial.Resolve`). `outbox` may be shared with the callers' side.
+    `counters` are for metrics to read.
     """
 
     def __init__(
@@ -30,12 +32,14 @@ class HttpUpstream:
         tls: Callable[[], ssl.SSLContext] = ssl.create_default_context,
         proxies: Proxies | None = None,
         resolve: Resolve | None = None,
+        outbox: Outbox | None = None,
     ) -> None:
         self.counters = Counters()
         self._timeouts = timeouts
         self._ceilings = ceilings
         self._proxies = proxies or Proxies()
         self._dialer = Dialer(tls, self._proxies, resolve)
+        self._outbox = outbox or Outbox()
         self._lanes: dict[Origin, Lane] = {}
         self._loop: asyncio.AbstractEventLoop
         self._watch: Watch | None = None
@@ -97,7 +101,7 @@ class HttpUpstream:
             self._loop = asyncio.get_running_loop()
             self._watch = Watch(self._loop, self._timeouts)
         via = self._proxies.proxy_for(origin) if origin.scheme == "http" else None
-        lane = self._lanes[origin] = Lane(origin, via, self._loop, self._ceilings, self._watch)
+        lane = self._lanes[origin] = Lane(origin, via, self._loop, self._ceilings, self._watch, self._outbox)
         return lane
 
     async def _again(self, lane: Lane, first: HttpExchange, request: bytes, deadline: float) -> HttpExchange:
@@ -111,6 +115,8 @@ class HttpUpstream:
             raise
         exchange = connection.ask(request, deadline)
         await exchange.arrival()
+        if isinstance(exchange.failure, NetworkFailure):
+            exchange.failure.unanswered = False  # it was asked twice; whoever asks again must not count on luck
         return exchange
 
     async def _connection(self, lane: Lane, deadline: float) -> Connection:

@@ -15,6 +15,9 @@ from dominion.wire import anthropic_messages_request as requests
 from dominion.wire import anthropic_messages_request_writing as requests_out
 from dominion.wire import anthropic_messages_stream as streams
 from dominion.wire.fields import splice
+from dominion.wire.images import DOCUMENT, IMAGE, with_images
+
+_MARKS = (IMAGE, DOCUMENT)
 
 
 class AnthropicMessages:
@@ -27,7 +30,7 @@ class AnthropicMessages:
 
     def peek(self, fields: Fields) -> Peek:
         """Usage always comes, so it is always asked for."""
-        return requests.read_peek(fields)
+        return with_images(requests.read_peek(fields), fields, "messages", _MARKS, self.read_request)
 
     def patch(self, fields: Fields, peek: Peek, *, model: str, output_cap: int | None) -> bytes:  # noqa: ARG002 - Protocol
         """Model and output cap replaced, and what would be refused: a thinking budget above the cap, other seals."""

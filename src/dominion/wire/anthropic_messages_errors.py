@@ -33,6 +33,7 @@ _TYPES: Mapping[type[e.DominionError], str] = {
     e.TooLarge: "request_too_large",
     e.NotFound: "not_found_error",
     e.Conflict: "conflict_error",
+    e.SwitchProposed: "conflict_error",
     e.Unauthenticated: "authentication_error",
     e.Forbidden: "permission_error",
     e.LimitExceeded: "rate_limit_error",
@@ -90,11 +91,9 @@ def error_fields(error: e.DominionError) -> dict[str, Any]:
     if isinstance(error, e.QuotaExceeded) and error.kind == "monthly_spend_cap_usd":
         kind = "billing_error"  # answered with 402, which the vendor's SDKs do not retry
     fields: dict[str, Any] = {"type": kind, "message": error.message, "code": error.code, "action": error.action}
-    if isinstance(error, e.LimitExceeded):
-        fields |= {"limit": error.limit, "used": error.used, "resets_at": error.resets_at}
-    return fields
+    return fields | error.details
 
 
 def write_error(error: e.DominionError, request_id: str) -> bytes:
-    """{"type": "error", "error": {"type", "message", "code", "action"}, "request_id"}, with a limit's numbers."""
+    """{"type": "error", "error": {"type", "message", "code", "action"}, "request_id"}, with its class's details."""
     return msgspec.json.encode({"type": "error", "error": error_fields(error), "request_id": request_id})

@@ -18,6 +18,7 @@ from dominion.domain.messages import (
     ToolCall,
     ToolResult,
 )
+from dominion.wire.seals import MARK
 
 NO_ARGUMENTS = "{}"
 SMALLEST_BUDGET = 1024
@@ -134,7 +135,8 @@ def seal_calls(parts: Iterable[Part]) -> Iterator[Part]:
 
 def sealed_elsewhere(part: Thinking) -> bool:
     """Whether an API of another kind sealed this: no seal of Anthropic's or Google's holds a colon."""
-    return ":" in (part.signature or part.redacted)
+    seal = part.signature or part.redacted
+    return ":" in seal or seal.startswith(MARK)
 
 
 def write_part(part: Part, role: Role, lost: set[str]) -> dict[str, Any] | None:

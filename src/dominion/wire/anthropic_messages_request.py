@@ -41,6 +41,7 @@ from dominion.wire.fields import (
     text,
     whole,
 )
+from dominion.wire.seals import MARK
 
 LONGEST_MODEL = 256
 GUARDED = frozenset({"model", "messages", "max_tokens", "stream"})
@@ -58,8 +59,8 @@ KNOWN = GUARDED | {
     "top_k",
 }
 _TOOL_EXTRAS = ("allowed_callers", "defer_loading", "eager_input_streaming", "input_examples")
-_SEALED_ELSEWHERE = (b'"dom_call:', b'"rs_')
-"""How seals begin that this gateway writes for other APIs: of calls, and of the Responses API."""
+_SEALED_ELSEWHERE = (b'"dom_call:', b'"rs_', f'"{MARK}'.encode())
+"""How seals begin that this gateway writes for other APIs: of calls, of the Responses API, and those it has marked."""
 _NOTHING = frozenset({b"null", b"false", b"[]", b"{}"})
 _NOT_EMPTY_ARRAY = re.compile(rb"\s*\[\s*[^\s\]]")
 

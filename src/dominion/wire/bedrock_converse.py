@@ -14,7 +14,10 @@ from dominion.wire import bedrock_errors as errors
 from dominion.wire.bedrock_converse_stream import ConverseReader, ConverseWriter
 from dominion.wire.eventstream import STREAM_TYPE
 from dominion.wire.fields import splice
+from dominion.wire.images import DOCUMENT, IMAGE, with_images
 from dominion.wire.reader_tap import ReaderTap
+
+_MARKS = (IMAGE, DOCUMENT)
 
 
 class BedrockConverse:
@@ -27,7 +30,7 @@ class BedrockConverse:
 
     def peek(self, fields: Fields) -> Peek:
         """Usage always comes, so it is always asked for."""
-        return requests.read_peek(fields)
+        return with_images(requests.read_peek(fields), fields, "messages", _MARKS, self.read_request)
 
     def patch(self, fields: Fields, peek: Peek, *, model: str, output_cap: int | None) -> bytes:  # noqa: ARG002 - Protocol
         """The output cap set; the model goes into the address."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from dominion.domain.errors import DominionError, LimitExceeded, ProviderError, UnexpectedResponse
+from dominion.domain.errors import DominionError, ProviderError, UnexpectedResponse
 from dominion.domain.messages import Failed
 from dominion.wire import openai_chat_errors
 from dominion.wire.eventstream import Message, encode
@@ -67,11 +67,9 @@ def read_failure(message: Message) -> Failed:
 
 
 def write_error(error: DominionError, request_id: str) -> bytes:
-    """{"message", "code", "action", "request_id"}, with a limit's numbers."""
+    """{"message", "code", "action", "request_id"}, with the details of its class."""
     fields: dict[str, Any] = {"message": error.message, "code": error.code, "action": error.action}
-    if isinstance(error, LimitExceeded):
-        fields |= {"limit": error.limit, "used": error.used, "resets_at": error.resets_at}
-    return msgspec.json.encode(fields | {"request_id": request_id})
+    return msgspec.json.encode(fields | error.details | {"request_id": request_id})
 
 
 def write_failure(payload: bytes) -> bytes:

@@ -8,7 +8,11 @@ from dominion.domain.contracts import Dialect, Fields, Peek, StreamReader, Strea
 from dominion.domain.errors import DominionError
 from dominion.domain.messages import Answer
 from dominion.wire import gemini_answer, gemini_errors, gemini_request, gemini_request_writing, gemini_stream
+from dominion.wire.images import counted, with_images
 from dominion.wire.sse import frame
+
+_MEDIA = (b'ata"',)
+"""How the names end that images have here: inlineData and fileData, and both with an underscore."""
 
 
 class Gemini:
@@ -19,13 +23,18 @@ class Gemini:
     carried_headers: tuple[bytes, ...] = ()
     default_headers: tuple[tuple[bytes, bytes], ...] = ()
 
-    peek = staticmethod(gemini_request.read_peek)
     read_request = staticmethod(gemini_request.read_request)
     write_request = staticmethod(gemini_request_writing.write_request)
     read_answer = staticmethod(gemini_answer.read_answer)
     read_seen = staticmethod(gemini_answer.read_seen)
     read_error = staticmethod(gemini_errors.read_error)
     write_error = staticmethod(gemini_errors.write_error)
+
+    def peek(self, fields: Fields) -> Peek:
+        """What routing and admission need."""
+        peek = with_images(gemini_request.read_peek(fields), fields, "contents", _MEDIA, self.read_request)
+        kept = "cachedContent" in fields or "cached_content" in fields
+        return counted(peek, peek.images, kept=True) if kept else peek
 
     def patch(self, fields: Fields, peek: Peek, *, model: str, output_cap: int | None) -> bytes:  # noqa: ARG002 - Protocol
         """The output cap set; the model is the address's."""

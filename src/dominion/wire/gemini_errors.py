@@ -27,6 +27,7 @@ _CODES = {
     "PERMISSION_DENIED": 403,
     "NOT_FOUND": 404,
     "ALREADY_EXISTS": 409,
+    "ABORTED": 409,
     "RESOURCE_EXHAUSTED": 429,
     "INTERNAL": 500,
     "UNAVAILABLE": 503,
@@ -37,6 +38,7 @@ _CODES = {
 _STATUSES: Mapping[type[e.DominionError], str] = {
     e.NotFound: "NOT_FOUND",
     e.Conflict: "ALREADY_EXISTS",
+    e.SwitchProposed: "ABORTED",
     e.Unauthenticated: "UNAUTHENTICATED",
     e.Forbidden: "PERMISSION_DENIED",
     e.LimitExceeded: "RESOURCE_EXHAUSTED",
@@ -79,10 +81,9 @@ def failure_of(body: bytes) -> Failed:
 
 
 def write_error(error: e.DominionError, request_id: str) -> bytes:
-    """google.rpc.Status, with ErrorInfo for our code, action, request id and a limit's numbers, and RetryInfo."""
+    """google.rpc.Status, with ErrorInfo for our code, action, request id and its class's details, and RetryInfo."""
     metadata = {"action": error.action, "request_id": request_id}
-    if isinstance(error, e.LimitExceeded):
-        metadata |= {"limit": str(error.limit), "used": str(error.used), "resets_at": error.resets_at or ""}
+    metadata |= {name: "" if value is None else str(value) for name, value in error.details.items()}
     if error.param:
         metadata["param"] = error.param
     info = {"@type": f"{_TYPE}ErrorInfo", "reason": error.code.upper(), "domain": "dominion", "metadata": metadata}

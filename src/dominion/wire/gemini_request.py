@@ -5,7 +5,7 @@ Model and stream travel in the address; the door puts them among the fields, and
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -28,8 +28,10 @@ from dominion.domain.messages import (
 from dominion.wire.anthropic_messages_parts import ABSENT
 from dominion.wire.fields import LARGEST_CAP, decode, flag, number, read_object, splice, text, whole
 from dominion.wire.gemini_parts import Content, Response, call_ids, join, read_part
+from dominion.wire.gemini_request_writing import UNSIGNED
 from dominion.wire.gemini_schema import json_schema
 from dominion.wire.gemini_spelling import CHOICES, CONFIG, OUTPUT_CAP, camel, config_of, guarded, tidy
+from dominion.wire.seals import unsealed, without_marked
 
 IN_ADDRESS = frozenset({"model", "stream"})
 
@@ -98,13 +100,25 @@ def read_peek(fields: Fields) -> Peek:
 
 
 def patch(fields: Fields, output_cap: int | None) -> bytes:
-    """The body for a provider: without what belongs into the address, and with an output cap if one is given."""
+    """The body for a provider: without what belongs into the address or was sealed by others, and with an output cap if
+    one is given."""
     kept = {name: raw for name, raw in fields.items() if name not in IN_ADDRESS}
+    contents = without_marked(bytes(fields.get("contents", ABSENT)), _signed_anew)
+    if contents is not None:
+        kept["contents"] = msgspec.Raw(contents)
     if output_cap is None:
         return splice(kept, {})
     written = guarded(fields).get(CONFIG, CONFIG)
     config, spelled = config_of(fields, written)
     return splice(kept, {written: splice(config, {spelled.get(OUTPUT_CAP, OUTPUT_CAP): b"%d" % output_cap})})
+
+
+def _signed_anew(part: dict[str, Any]) -> dict[str, Any] | None:
+    """A part that another API sealed: a call must have a signature here, and a thought is nothing without its own."""
+    kept = unsealed(part)
+    if "functionCall" in part or "function_call" in part:
+        return {**kept, "thoughtSignature": UNSIGNED}
+    return None if part.get("thought") or kept in ({}, {"text": ""}) else kept
 
 
 def read_request(fields: Fields) -> Request:

@@ -11,6 +11,9 @@ from dominion.domain import errors as e
 from dominion.domain.contracts import Dialect, Fields, Peek, Seen, StreamReader, StreamWriter, Tap, Written
 from dominion.domain.messages import Answer, Request
 from dominion.wire import native_answer, native_request, native_stream, openai_chat_errors
+from dominion.wire.images import FILE, IMAGE, with_images
+
+_MARKS = (IMAGE, FILE)
 
 
 class Native:
@@ -23,7 +26,7 @@ class Native:
 
     def peek(self, fields: Fields) -> Peek:
         """What routing and admission need. Usage is part of every stream."""
-        return native_request.read_peek(fields)
+        return with_images(native_request.read_peek(fields), fields, "messages", _MARKS, self.read_request)
 
     def patch(self, fields: Fields, peek: Peek, *, model: str, output_cap: int | None) -> bytes:  # noqa: ARG002 - Protocol
         """Model and output cap replaced, and the provider left out: another gateway has its own."""
@@ -75,9 +78,9 @@ class Native:
 
 
 def _error_fields(error: e.DominionError, request_id: str) -> dict[str, Any]:
-    fields: dict[str, Any] = {"error": error.code, "message": error.message}
+    fields: dict[str, Any] = {"error": error.code, "message": error.message} | error.details
     if isinstance(error, e.LimitExceeded):
-        fields |= {"limit": error.limit, "used": error.used, "resets_at": error.resets_at, "kind": error.kind}
+        fields["kind"] = error.kind
     if error.param is not None:
         fields["param"] = error.param
     return fields | {"action": error.action, "request_id": request_id}

@@ -3,12 +3,15 @@
 import msgspec
 
 from dominion.domain.contracts import Dialect, Fields, Peek, Seen, StreamReader, StreamWriter, Tap, Written
-from dominion.domain.errors import DominionError, LimitExceeded, ProviderError
+from dominion.domain.errors import DominionError, ProviderError
 from dominion.domain.messages import Answer, Request
 from dominion.wire import ollama_chat_request as requests
 from dominion.wire import ollama_chat_stream as answers
 from dominion.wire import openai_chat_errors
+from dominion.wire.images import FILE, IMAGE, with_images
 from dominion.wire.reader_tap import ReaderTap
+
+_MARKS = (IMAGE, FILE)
 
 
 class OllamaChat:
@@ -21,7 +24,7 @@ class OllamaChat:
 
     def peek(self, fields: Fields) -> Peek:
         """Usage always comes, so it is always asked for."""
-        return requests.read_peek(fields)
+        return with_images(requests.read_peek(fields), fields, "messages", _MARKS, self.read_request)
 
     def patch(self, fields: Fields, peek: Peek, *, model: str, output_cap: int | None) -> bytes:  # noqa: ARG002 - Protocol
         """Model and output cap replaced."""
@@ -66,13 +69,9 @@ class OllamaChat:
         return error
 
     def write_error(self, error: DominionError, request_id: str) -> bytes:
-        """{"error", "code", "action", "request_id"}, with a limit's numbers."""
+        """{"error", "code", "action", "request_id"}, with the details of its class."""
         fields = {"error": error.message, "code": error.code, "action": error.action, "request_id": request_id}
-        if isinstance(error, LimitExceeded):
-            return msgspec.json.encode(
-                {**fields, "limit": error.limit, "used": error.used, "resets_at": error.resets_at}
-            )
-        return msgspec.json.encode(fields)
+        return msgspec.json.encode(fields | error.details)
 
     def write_stream_error(self, error: DominionError, request_id: str) -> bytes:
         """The same inside a stream, which it ends."""

@@ -13,8 +13,10 @@ from dominion.domain.errors import DominionError, InvalidRequest, ProviderError
 from dominion.domain.messages import Answer, Request
 from dominion.wire import openai_chat_answer, openai_chat_errors, openai_chat_request, openai_chat_stream
 from dominion.wire.fields import decode, flag, number, read_object, refuse_lookalikes, splice, text, whole
+from dominion.wire.images import FILE, IMAGE, with_images
 from dominion.wire.openai_chat_request_writing import write_request
 from dominion.wire.openai_chat_spelling import GOOGLE, MISTRAL, OLD_CAP, OPENAI, OPENROUTER, OUTPUT_CAPS, Spelling
+from dominion.wire.seals import without_marked
 from dominion.wire.sse import frame
 
 _LONGEST_MODEL = 256
@@ -25,6 +27,8 @@ _USUAL = _GUARDED | {
     *("temperature", "top_p", "tools", "tool_choice", "parallel_tool_calls", "response_format", "stop", "seed", "user"),
     *("presence_penalty", "frequency_penalty", "reasoning_effort", "logprobs", "top_logprobs", "store", "metadata"),
 }
+
+_MARKS = (IMAGE, FILE)
 
 
 class _Turn(msgspec.Struct):
@@ -59,13 +63,14 @@ class OpenAIChat:
         if "top_p" in fields:
             number(fields, "top_p", 0, 1)
         stream = flag(fields, "stream") or False
-        return Peek(
+        peek = Peek(
             model=model,
             stream=stream,
             output_cap=openai_chat_request.output_cap(fields),
             choices=(whole(fields, "n", 1, _MOST_CHOICES) or 1) if "n" in fields else 1,
             asks_usage=not stream or (flag(_stream_options(fields), "include_usage") or False),
         )
+        return with_images(peek, fields, "messages", _MARKS, self.read_request)
 
     def carry(self, fields: Fields, carried: Mapping[bytes, bytes]) -> Fields:  # noqa: ARG002 - Protocol
         """The caller's fields in the words of this server."""
@@ -79,6 +84,9 @@ class OpenAIChat:
         if output_cap is not None:
             used = [name for name in OUTPUT_CAPS if name in fields and bytes(fields[name]) != b"null"]
             changes |= dict.fromkeys(used or (self._spelling.cap_field(model),), b"%d" % output_cap)
+        messages = without_marked(bytes(fields.get("messages", b"")), lambda _: None)
+        if messages is not None:
+            changes["messages"] = messages
         if not peek.asks_usage:
             changes["stream_options"] = splice(_stream_options(fields), {"include_usage": b"true"})
         return splice(fields, changes)

@@ -152,16 +152,16 @@ def read_error(provider: str, status: int, body: bytes) -> e.ProviderError:
     if isinstance(error, e.ProviderRefused | e.ModelNotAvailable) and told.enveloped and len(body) < _LONGEST_SEARCHED:
         whole = body.decode(errors="replace")
         error.verbatim = body if mask(whole) == whole else b""
+    elif isinstance(error, e.UnexpectedResponse):
+        error.body = mask(body[:_LONGEST_MESSAGE].decode(errors="replace"))
     return error
 
 
 def write_error(error: e.DominionError, request_id: str) -> bytes:
-    """{"error": {"message", "type", "param", "code", "action", "request_id"}}, with a limit's numbers."""
+    """{"error": {"message", "type", "param", "code", "action", "request_id"}}, with the details of its class."""
     kind, code = next(found for known, found in _TYPES.items() if isinstance(error, known))
     body: dict[str, Any] = {"message": error.message, "type": kind, "param": error.param, "code": code or error.code}
-    body |= {"action": error.action, "request_id": request_id}
-    if isinstance(error, e.LimitExceeded):
-        body |= {"limit": error.limit, "used": error.used, "resets_at": error.resets_at}
+    body |= {"action": error.action, "request_id": request_id} | error.details
     return msgspec.json.encode({"error": body})
 
 

@@ -15,6 +15,9 @@ from dominion.wire import openai_responses_request_writing as requests_out
 from dominion.wire import openai_responses_stream as streams
 from dominion.wire import openai_responses_stream_writing as streams_out
 from dominion.wire.fields import splice
+from dominion.wire.images import counted, may_hold
+
+_MARKS = (b"image", b'"input_file', b'"item_reference')
 
 
 class OpenAIResponses:
@@ -27,7 +30,11 @@ class OpenAIResponses:
 
     def peek(self, fields: Fields) -> Peek:
         """Usage always comes, so it is always asked for."""
-        return requests.read_peek(fields)
+        peek = requests.read_peek(fields)
+        if may_hold(fields, "input", _MARKS):
+            images, kept = requests.inside(fields)
+            peek = counted(peek, images, kept=kept)
+        return peek
 
     def patch(self, fields: Fields, peek: Peek, *, model: str, output_cap: int | None) -> bytes:
         """Model and output cap replaced, seals of other APIs out; references to the provider's state go along."""

@@ -26,11 +26,23 @@ from dominion.domain.messages import (
     ToolResult,
 )
 from dominion.wire.fields import LARGEST_CAP, decode, flag, number, refuse_lookalikes, text, whole
-from dominion.wire.openai_responses_items import ITEM, KIND, KNOWN, OURS, Item, made_up_id, read_content, read_parts
+from dominion.wire.openai_responses_items import (
+    ITEM,
+    KIND,
+    KNOWN,
+    OURS,
+    Content,
+    Item,
+    made_up_id,
+    read_content,
+    read_parts,
+)
 
 LONGEST_MODEL = 256
 GUARDED = frozenset({"model", "input", "stream", "max_output_tokens", "background"})
 
+_CALLED = frozenset({"function", "custom"})
+"""Tools that the caller runs."""
 _STATE = ("previous_response_id", "conversation", "prompt")
 _READ = GUARDED | {
     *("instructions", "tools", "tool_choice", "parallel_tool_calls", "text", "reasoning", "include", "stream_options"),
@@ -97,6 +109,7 @@ _RAW_ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 _NAMED = msgspec.json.Decoder(_Named)
 _INPUT = msgspec.json.Decoder(str | list[msgspec.Raw] | None)
 _TOOLS = msgspec.json.Decoder(list[msgspec.Raw] | None)
+_KINDS = msgspec.json.Decoder(list[_Kind] | None)
 _TOOL_KIND = msgspec.json.Decoder(_Kind)
 _TOOL = msgspec.json.Decoder(_Tool)
 _CHOICE = msgspec.json.Decoder(Literal["auto", "none", "required"] | _Choice | None)
@@ -121,7 +134,39 @@ def read_peek(fields: Fields) -> Peek:
     number(fields, "temperature", 0, 2)
     number(fields, "top_p", 0, 1)
     cap = whole(fields, "max_output_tokens", 1, LARGEST_CAP)
-    return Peek(model=model, stream=flag(fields, "stream") or False, output_cap=cap)
+    return Peek(model=model, stream=flag(fields, "stream") or False, output_cap=cap, kept=_is_kept(fields))
+
+
+def _is_kept(fields: Fields) -> bool:
+    """Whether the prompt holds what the provider keeps, or its own tools find, and is longer than the request."""
+    if any(name in fields and bytes(fields[name]) != b"null" for name in _STATE):
+        return True
+    tools = decode(fields, "tools", _KINDS) or () if "tools" in fields else ()
+    return any(tool.type not in _CALLED for tool in tools)
+
+
+def inside(fields: Fields) -> tuple[tuple[int, int], bool]:
+    """The number of images in `input` and how many bytes of it they take; and whether there is what the provider keeps,
+    or a file, whose pages hold more tokens than bytes. Images that the provider keeps count, too."""
+    count, size, kept = 0, 0, False
+    asked = decode(fields, "input", _INPUT)
+    for raw in asked if isinstance(asked, list) else ():
+        kind = decode({"input": raw}, "input", KIND)
+        if kind is not None and kind.type in KNOWN:
+            item = decode({"input": raw}, "input", ITEM) or Item()
+            pieces = [*_pieces(item.content), *_pieces(item.output)]
+            urls = [piece.image_url or "" for piece in pieces if piece.type == "input_image"]
+            count += len(urls)
+            size += sum(len(url) for url in urls if url.startswith("data:"))
+            kept = kept or any(piece.type == "input_file" for piece in pieces)
+        else:  # a screenshot, say
+            count += b"image" in bytes(raw)
+            kept = kept or (kind is not None and kind.type == "item_reference")
+    return (count, size), kept
+
+
+def _pieces(content: str | list[Content] | None) -> list[Content]:
+    return content if isinstance(content, list) else []
 
 
 def own_seals(fields: Fields) -> bytes | None:

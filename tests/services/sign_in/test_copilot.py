@@ -1,6 +1,7 @@
 """services/sign_in/copilot.py against an emulated GitHub on a real socket."""
 
 import asyncio
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -194,3 +195,38 @@ def test_a_sign_in_needs_a_client_id_and_asks_github_for_it_to_read_the_user() -
     assert flow.device_url == "https://github.com/login/device/code"
     assert flow.token_url == "https://github.com/login/oauth/access_token"
     assert flow.begin == {"client_id": "Ov23", "scope": "read:user"}
+
+
+IMAGE = {"type": "image_url", "image_url": {"url": "https://images.example/cat.png"}}
+USER = {"role": "user", "content": "Hello!"}
+
+
+@pytest.mark.promise("004-105")
+@pytest.mark.parametrize(
+    ("messages", "told"),
+    [
+        ([{"role": "system", "content": "Be brief."}, USER], {"x-initiator": "user"}),
+        ([USER, {"role": "assistant", "content": None}, {"role": "tool", "content": "1"}], {"x-initiator": "agent"}),
+        ([{"role": "user", "content": [{"type": "text", "text": "image_url"}]}], {"x-initiator": "user"}),
+        ([{"role": "user", "content": [IMAGE]}], {"x-initiator": "user", "copilot-vision-request": "true"}),
+        (
+            [{"role": "user", "content": [IMAGE]}, {"role": "assistant", "content": "A cat."}],
+            {"x-initiator": "agent", "copilot-vision-request": "true"},
+        ),
+        ([], {}),
+    ],
+)
+async def test_each_request_says_who_asked_and_whether_there_are_images(
+    store: TokenFile, messages: list[dict[str, Any]], told: dict[str, str]
+) -> None:
+    async def answer(_: Asked) -> Answer:
+        return 200, given(1, at.clock.now())
+
+    async with scene(answer) as at:
+        copilot = authority(at, store)
+        lines = (await copilot.headers(b"/chat/completions", json.dumps({"messages": messages}).encode())).decode()
+        found = dict(line.split(": ", 1) for line in lines.splitlines())
+        assert {name: found[name] for name in ("x-initiator", "copilot-vision-request") if name in found} == told
+        own = authority(at, store, headers={"x-initiator": "agent"})
+        lines = (await own.headers(b"/chat/completions", json.dumps({"messages": [USER]}).encode())).decode()
+        assert [line for line in lines.splitlines() if line.startswith("x-initiator")] == ["x-initiator: agent"]

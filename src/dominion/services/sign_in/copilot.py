@@ -1,7 +1,7 @@
 """GitHub Copilot: a GitHub token that a person signed in for, exchanged for short-lived ones. Opt-in; shows none.
 
 Nothing here pretends to be another product: client id and header values are the operator's (decision X-14). Who asked,
-the user or an agent (x-initiator), is the business of whoever sends the completion. Source: providers.md 1.11.
+the user or an agent (x-initiator), decides what GitHub charges, so each request says it. Source: providers.md 1.11.
 """
 
 from collections.abc import Mapping
@@ -34,6 +34,22 @@ HEADERS: Mapping[str, str] = MappingProxyType(
 )
 _EXCHANGED = ("editor-version", "editor-plugin-version", "user-agent")
 _NO_ACCESS = (403, 404)
+
+
+class _Piece(msgspec.Struct):
+    type: str = ""
+
+
+class _Turn(msgspec.Struct):
+    role: str = ""
+    content: str | list[_Piece] | None = None
+
+
+class _Asked(msgspec.Struct):
+    messages: list[_Turn]
+
+
+_ASKED = msgspec.json.Decoder(_Asked)
 
 
 class CopilotSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +116,19 @@ async def exchange(ask: Ask, settings: CopilotSettings, github_token: str) -> Co
         raise UnexpectedResponse(f"{NAME}: the token exchange answered something else.", provider=NAME) from None
 
 
+def asked_by(body: bytes) -> dict[str, str]:
+    """Headers that a chat request must have by what it says: an agent asks where the last turn is not the user's."""
+    try:
+        turns = _ASKED.decode(body).messages
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return {}
+    if not turns:
+        return {}
+    pieces = (piece for turn in turns if isinstance(turn.content, list) for piece in turn.content)
+    vision = {"copilot-vision-request": "true"} if any(piece.type == "image_url" for piece in pieces) else {}
+    return {"x-initiator": "user" if turns[-1].role == "user" else "agent", **vision}
+
+
 class CopilotAuthority(TokenAuthority):
     """`domain.contracts.Authority` for Copilot. `endpoint` is the address that the last exchange named, or empty."""
 
@@ -112,6 +141,12 @@ class CopilotAuthority(TokenAuthority):
         self._more = fixed_lines(NAME, own)
         super().__init__(NAME, clock)
         self.endpoint = ""
+
+    async def headers(self, path: bytes, body: bytes) -> bytes:
+        """See `Authority.headers`; with who asked and whether there are images, unless the operator says it."""
+        lines = await super().headers(path, body)
+        told = {name: value for name, value in asked_by(body).items() if name not in self._settings.headers}
+        return lines + b"".join(b"%b: %b\r\n" % (name.encode(), value.encode()) for name, value in told.items())
 
     async def _renew(self, before: Lease[bytes] | None) -> Lease[bytes]:  # noqa: ARG002 - nothing of it is needed
         kept = (await self._store.read() or b"").decode("ascii", "replace").strip()

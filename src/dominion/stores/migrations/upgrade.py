@@ -10,8 +10,10 @@ from sqlalchemy import Connection
 from dominion.domain.errors import ConfigProblem
 
 
-def upgrade(connection: Connection, revision: str | None, folder: Path = Path(__file__).parent) -> None:
-    """Apply the revisions of `folder` after `revision` (None: all) within the connection's transaction.
+def upgrade(
+    connection: Connection, revision: str | None, folder: Path = Path(__file__).parent, to: str = "head"
+) -> None:
+    """Apply the revisions of `folder` after `revision` (None: all) up to `to`, in the connection's transaction.
 
     Raises ConfigProblem when the database was made by a newer program.
     """
@@ -25,4 +27,4 @@ def upgrade(connection: Connection, revision: str | None, folder: Path = Path(__
             f"{scripts.get_current_head()}: a newer version of the program made it.",
             action="Start that newer version, or put a backup of the database in its place.",
         )
-    command.upgrade(config, "head")
+    command.upgrade(config, to)

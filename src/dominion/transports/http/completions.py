@@ -5,22 +5,25 @@ import hmac
 import itertools
 import logging
 import secrets
-from collections.abc import MutableMapping
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from dominion.domain.contracts import Call, Clock, Reply
 from dominion.domain.errors import DominionError, Internal, ShuttingDown
 from dominion.domain.people import Principal
 from dominion.services.counters import Counters
 from dominion.services.identity import Identity
+from dominion.transports.http.cycle import Connection, Cycle, Identified
 from dominion.transports.http.guard import IpGuard
-from dominion.transports.http.protocol import Cycle, GatewayProtocol, Identified
+from dominion.transports.http.own_keys import API_KEY, PROVIDER_KEY, passed_keys
 from dominion.transports.http.reply import HttpReply
-from dominion.transports.http.request import CallerGone, Headers, address_of, check_json, key_of, read_body
+from dominion.transports.http.request import Headers, address_of, check_json, key_of, label, max_cost
 from dominion.wire.fields import read_fields
+from dominion.wire.native import NATIVE
 
 LOG = logging.getLogger("dominion.http")
-STRICT = b"x-dominion-strict"
+STRICT, ASK, ACCEPT = b"x-dominion-strict", b"x-dominion-ask", b"x-dominion-accept"
+MAX_COST = b"x-dominion-max-cost"
+CUSTOMER, RUN = b"x-dominion-customer", b"x-dominion-run"
 
 
 class RequestIds:
@@ -65,18 +68,15 @@ class CallDoor:
         self._largest_body = entrance.largest_body
         self._trusted = entrance.trusted_proxies
 
-    async def __call__(self, scope: MutableMapping[str, Any], cycle: Cycle, reply: HttpReply) -> None:
+    async def __call__(self, cycle: Cycle, reply: HttpReply) -> None:
         """Answer one request. Never raises."""
-        connection: GatewayProtocol = scope["dominion.connection"]
+        connection = cycle.connection
+        connection.watch(asyncio.current_task())
         try:
-            call = await self._read(scope, connection, cycle, reply)
-            connection.watch(asyncio.current_task(connection.loop))
-            await self._answers.answer(call, reply)
+            await self._answers.answer(await self._read(cycle, reply), reply)
         except DominionError as error:
             self._counters.refused[error.code] += 1
             await reply.fail(error, close=cycle.more_body)  # whose rest nobody will read
-        except CallerGone:
-            pass
         except asyncio.CancelledError:
             if not connection.gone:  # the drain's time is over
                 await reply.fail(ShuttingDown("The gateway is shutting down."))
@@ -86,32 +86,36 @@ class CallDoor:
         finally:
             connection.watch(None)
 
-    async def _read(
-        self, scope: MutableMapping[str, Any], connection: GatewayProtocol, cycle: Cycle, reply: HttpReply
-    ) -> Call:
+    async def _read(self, cycle: Cycle, reply: HttpReply) -> Call:
         """Guard, identify, read. The key is checked before the body is taken in."""
-        received = self._clock.monotonic()
-        headers: Headers = dict(scope["headers"])
+        received, connection = self._clock.monotonic(), cycle.connection
+        headers: Headers = dict(cycle.headers)
         if self._guard.limits:
-            self._guard.check(address_of(scope, headers, self._trusted))
+            self._guard.check(address_of(connection.client, headers, self._trusted))
         principal = self._same_as_before(connection, headers) or await self._identify(connection, headers)
         check_json(headers, self._largest_body)
-        body = cycle.take_body()
-        if body is None:
-            body = await read_body(cycle.receive, self._largest_body)
-        dialect = reply.door
+        body = await cycle.take_body(self._largest_body)
+        dialect, fields, passed = reply.door, read_fields(body), None
+        if PROVIDER_KEY in headers or (dialect is NATIVE and API_KEY in fields):
+            passed = passed_keys(cycle.headers, fields, native=dialect is NATIVE)
         return Call(
             id=reply.request_id,
             door=dialect,
-            fields=read_fields(body),
+            fields=fields,
             size=len(body),
             principal=principal,
             received=received,
             carried={name: headers[name] for name in dialect.carried_headers if name in headers},
             strict=headers.get(STRICT, b"").lower() == b"true",
+            ask=ASK in headers and headers[ASK].lower() == b"true",
+            accept=headers[ACCEPT].decode("latin-1") if ACCEPT in headers else "",
+            max_nano=max_cost(headers[MAX_COST]) if MAX_COST in headers else None,
+            customer=label(headers, CUSTOMER) if CUSTOMER in headers else "",
+            run=label(headers, RUN) if RUN in headers else "",
+            passed=passed,
         )
 
-    def _same_as_before(self, connection: GatewayProtocol, headers: Headers) -> Principal | None:
+    def _same_as_before(self, connection: Connection, headers: Headers) -> Principal | None:
         """Who the last request of this connection was, when this one carries the same key and nobody's rights have
         changed since."""
         before = connection.identified
@@ -120,10 +124,10 @@ class CallDoor:
         same = hmac.compare_digest(before.authorization, headers.get(b"authorization", b""))
         return before.principal if same else None
 
-    async def _identify(self, connection: GatewayProtocol, headers: Headers) -> Principal:
+    async def _identify(self, connection: Connection, headers: Headers) -> Principal:
         """Who is calling. Raises InvalidRequest, Unauthenticated, Forbidden."""
         token, changes = key_of(headers), self._identity.changes
         principal = self._identity.recognise(token) or await self._identity.identify(token)
-        if b"x-api-key" not in headers:
+        if b"x-api-key" not in headers and principal.expires_at is None:
             connection.identified = Identified(headers.get(b"authorization", b""), changes, principal)
         return principal

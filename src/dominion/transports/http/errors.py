@@ -7,11 +7,13 @@ STATUS: dict[type[e.DominionError], int] = {
     e.TooLarge: 413,
     e.WrongMediaType: 415,
     e.LossyTranslation: 422,
+    e.MaxCostExceeded: 400,
     e.NotFound: 404,
     e.UnknownModel: 404,
     e.UnknownProvider: 404,
     e.WrongMethod: 405,
     e.Conflict: 409,
+    e.SwitchProposed: 409,
     e.Unauthenticated: 401,
     e.Forbidden: 403,
     e.LimitExceeded: 429,
@@ -49,15 +51,19 @@ def status_of(error: e.DominionError, door: str) -> int:
 
 
 def headers_of(error: e.DominionError) -> list[tuple[bytes, bytes]]:
-    """The headers that belong to an error: when to come again, whether to, and which methods there are.
+    """The headers that belong to an error: when to come again, whether to, which methods there are, and how many
+    attempts were made if more than one.
 
-    `x-should-retry: false` keeps the vendors' SDKs from hammering a quota that resets at midnight.
+    `x-should-retry: false` keeps the vendors' SDKs from hammering a quota that resets at midnight, and from asking
+    again (as they do for 409) what a person must decide.
     """
     headers = []
     if error.retry_after is not None:
         headers.append((b"retry-after", b"%d" % max(1, -int(-error.retry_after // 1))))
-    if isinstance(error, e.QuotaExceeded):
+    if isinstance(error, e.QuotaExceeded | e.SwitchProposed):
         headers.append((b"x-should-retry", b"false"))
+    if isinstance(error, e.ProviderError) and error.attempts > 1:
+        headers.append((b"x-dominion-attempts", b"%d" % error.attempts))
     if isinstance(error, e.WrongMethod):
         headers.append((b"allow", ", ".join(error.allowed).encode()))
     if isinstance(error, e.Unauthenticated):

@@ -3,8 +3,6 @@
 Everything else is as at the other doors. A key in the query goes to the one place for keys, and nowhere else.
 """
 
-from collections.abc import MutableMapping
-from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
@@ -12,7 +10,7 @@ import msgspec
 from dominion.domain.contracts import Call, Receipt
 from dominion.domain.errors import NotFound, WrongMethod
 from dominion.transports.http.completions import CallDoor
-from dominion.transports.http.protocol import Cycle, GatewayProtocol, Headers
+from dominion.transports.http.cycle import Cycle, Headers
 from dominion.transports.http.reply import HttpReply
 from dominion.transports.http.request import with_google_key
 from dominion.wire.gemini import GEMINI
@@ -23,18 +21,17 @@ WHOLE, STREAM, COUNT = "generateContent", "streamGenerateContent", "countTokens"
 ACTIONS = frozenset({WHOLE, STREAM, COUNT})
 
 
-def action_of(scope: MutableMapping[str, Any]) -> str:
+def action_of(method: bytes, path: str) -> str:
     """The action of the address; "" when this is no request for the door."""
-    path: str = scope["path"]
     if not path.startswith(PREFIXES):
         return ""
     _, _, action = path.rpartition(":")
-    return action if action in ACTIONS or (scope["method"] == "POST" and action != path) else ""
+    return action if action in ACTIONS or (method == b"POST" and action != path) else ""
 
 
-def reply_of(scope: MutableMapping[str, Any], cycle: Cycle, request_id: str) -> HttpReply:
+def reply_of(action: str, query: bytes, cycle: Cycle, request_id: str) -> HttpReply:
     """The reply: streams are server-sent events for those who ask for them, else one array."""
-    if action_of(scope) != STREAM or parse_qs(scope["query_string"]).get(b"alt") == [b"sse"]:
+    if action != STREAM or parse_qs(query).get(b"alt") == [b"sse"]:
         return HttpReply(cycle, GEMINI, request_id)
     return ArrayReply(cycle, request_id)
 
@@ -42,18 +39,16 @@ def reply_of(scope: MutableMapping[str, Any], cycle: Cycle, request_id: str) -> 
 class GeminiDoor(CallDoor):
     """Answers the requests of one action or more."""
 
-    async def _read(
-        self, scope: MutableMapping[str, Any], connection: GatewayProtocol, cycle: Cycle, reply: HttpReply
-    ) -> Call:
+    async def _read(self, cycle: Cycle, reply: HttpReply) -> Call:
         """Model and stream come from the address, whatever the body says of them."""
-        path: str = scope["path"]
-        action = action_of(scope)
+        path = cycle.path
+        action = action_of(cycle.method, path)
         if action not in ACTIONS:
             raise NotFound(f"Models have no action {action[:100]!r} here; there are {', '.join(sorted(ACTIONS))}.")
-        if scope["method"] != "POST":
-            raise WrongMethod(f"{scope['method']} is not for {path[:200]}.", allowed=("POST",))
-        scope["headers"] = list(with_google_key(dict(scope["headers"]), scope["query_string"]).items())
-        call = await super()._read(scope, connection, cycle, reply)
+        if cycle.method != b"POST":
+            raise WrongMethod(f"{cycle.method.decode('ascii')} is not for {path[:200]}.", allowed=("POST",))
+        cycle.headers = list(with_google_key(dict(cycle.headers), cycle.query).items())
+        call = await super()._read(cycle, reply)
         model = path.partition("/models/")[2].removesuffix(f":{action}")
         placed = {
             "model": msgspec.Raw(msgspec.json.encode(model)),

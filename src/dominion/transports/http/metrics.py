@@ -14,19 +14,16 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from dominion.services.counters import LATENCY_BUCKETS, Counters
+from dominion.services.figures import Figures
 
-Gauges = Callable[[], Mapping[str, float]]
-Slots = Callable[[], Mapping[str, Mapping[str, Any]]]
 _ATTEMPTS = (("answered", "Attempts that were answered"), ("failed", "Attempts that failed"))
 
 
 class MetricsPage(Collector):
-    """Renders counters, the gauges that `gauges` gives (name to value), and what `slots` gives of each provider."""
+    """Renders what `figures` gives."""
 
-    def __init__(self, counters: Counters, gauges: Gauges, slots: Slots) -> None:
-        self._counters = counters
-        self._gauges = gauges
-        self._slots = slots
+    def __init__(self, figures: Callable[[], Figures]) -> None:
+        self._figures = figures
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -36,7 +33,8 @@ class MetricsPage(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Every family; called by the registry."""
-        c = self._counters
+        figures = self._figures()
+        c = figures.counters()
         labels = ("door", "provider", "outcome")
         yield _counter("dominion_requests", "Settled completions", labels, c.requests.items())
         yield _counter("dominion_tokens", "Tokens", ("provider", "kind"), c.tokens.items())
@@ -44,33 +42,32 @@ class MetricsPage(Collector):
         yield _counter("dominion_refused", "Requests refused or failed, by code", ("code",), _single(c.refused))
         yield _counter("dominion_uncertain_rows", "Rows not measured", ("certainty",), _single(c.uncertain))
         yield _counter("dominion_attempts_failed", "Failed attempts", ("provider", "code"), c.attempts_failed.items())
-        yield self._latency()
-        yield from self._attempts()
-        for name, value in self._gauges().items():
+        yield _latency(c)
+        yield from _attempts(figures.providers)
+        for name, value in figures.gauges.items():
             yield GaugeMetricFamily(f"dominion_{name}", name.replace("_", " "), value=value)
 
-    def _attempts(self) -> Iterator[Metric]:
-        slots = self._slots()
-        for kind, text in _ATTEMPTS:
-            family = SummaryMetricFamily(f"dominion_attempts_{kind}_seconds", text, labels=("provider",))
-            for slot, known in slots.items():
-                family.add_metric((slot,), known[kind], known[f"{kind}_ms"] / 1000)
-            yield family
-        closed = GaugeMetricFamily("dominion_provider_breaker_closed", "1: asked as usual", labels=("provider",))
-        for slot, known in slots.items():
-            closed.add_metric((slot,), known["state"] == "closed")
-        yield closed
 
-    def _latency(self) -> Metric:
-        total, buckets = 0, []
-        for edge, count in zip(
-            [*[f"{ms / 1000:g}" for ms in LATENCY_BUCKETS], "+Inf"], self._counters.latency, strict=True
-        ):
-            total += count
-            buckets.append((edge, float(total)))
-        family = HistogramMetricFamily("dominion_request_seconds", "Whole requests")
-        family.add_metric([], buckets, self._counters.latency_sum_ms / 1000)
-        return family
+def _attempts(slots: Mapping[str, Mapping[str, Any]]) -> Iterator[Metric]:
+    for kind, text in _ATTEMPTS:
+        family = SummaryMetricFamily(f"dominion_attempts_{kind}_seconds", text, labels=("provider",))
+        for slot, known in slots.items():
+            family.add_metric((slot,), known[kind], known[f"{kind}_ms"] / 1000)
+        yield family
+    closed = GaugeMetricFamily("dominion_provider_breaker_closed", "1: asked as usual", labels=("provider",))
+    for slot, known in slots.items():
+        closed.add_metric((slot,), known["state"] == "closed")
+    yield closed
+
+
+def _latency(counters: Counters) -> Metric:
+    total, buckets = 0, []
+    for edge, count in zip([*[f"{ms / 1000:g}" for ms in LATENCY_BUCKETS], "+Inf"], counters.latency, strict=True):
+        total += count
+        buckets.append((edge, float(total)))
+    family = HistogramMetricFamily("dominion_request_seconds", "Whole requests")
+    family.add_metric([], buckets, counters.latency_sum_ms / 1000)
+    return family
 
 
 def _single(counts: Mapping[str, int]) -> Iterable[tuple[tuple[str, ...], int]]:

@@ -38,6 +38,7 @@ ASKED_IN = {"openai_responses": "input", "openai_completions": "prompt"}
 """The field of a completion request that holds the conversation, where it is not `messages`."""
 OTHERS = (
     Door("embed", "Embeddings in the OpenAI shape", "input", ("/v1/embeddings",)),
+    Door("quote", "What a request would cost, by model, before it is made", "messages", ("/v1/llm/quote",)),
     Door("count_tokens", "The tokens of a message, before it is sent", "messages", ("/v1/messages/count_tokens",)),
     *(
         Door(

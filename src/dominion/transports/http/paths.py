@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from starlette.applications import Starlette
 
-from dominion.domain.contracts import Dialect
+from dominion.domain.contracts import Dialect, Outbox
 from dominion.services.embedding import OPENAI_EMBEDDINGS
 from dominion.services.listing import Shape
 from dominion.transports.http.completions import Answers, CallDoor, Entrance, RequestIds
@@ -34,15 +34,18 @@ class Behind(NamedTuple):
     completions: Answers
     embeddings: Answers
     counting: Answers
+    quoting: Answers
 
 
-def server(behind: Behind, entrance: Entrance, rest: Starlette, ids: RequestIds) -> HttpServer:
+def server(behind: Behind, entrance: Entrance, rest: Starlette, ids: RequestIds, outbox: Outbox) -> HttpServer:
     """Each path with what answers there; `rest` has all others."""
     completions = CallDoor(behind.completions, entrance)
     doors: dict[str, tuple[CallDoor, Dialect]] = {path: (completions, speaks) for path, speaks in COMPLETIONS.items()}
     doors["/v1/embeddings"] = CallDoor(behind.embeddings, entrance), OPENAI_EMBEDDINGS
+    doors["/v1/llm/quote"] = CallDoor(behind.quoting, entrance), NATIVE
     doors["/v1/messages/count_tokens"] = CallDoor(behind.counting, entrance), ANTHROPIC_MESSAGES
-    return HttpServer(doors, GeminiDoor(behind.completions, entrance), GeminiDoor(behind.counting, entrance), rest, ids)
+    gemini, counting = GeminiDoor(behind.completions, entrance), GeminiDoor(behind.counting, entrance)
+    return HttpServer(doors, gemini, counting, rest, ids, outbox)
 
 
 def dialect_of(path: str, shape: Shape) -> Dialect:

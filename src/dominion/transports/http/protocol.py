@@ -1,19 +1,19 @@
 """uvicorn's HTTP protocol with four additions: limits on headers, time limits for slow senders, a call when the caller
-has gone, and an exchange that writes without ASGI's messages. Everything else is uvicorn's.
-
-A completion spends most of its time in this process between two sockets: each ASGI message costs more than a byte
-search through an answer, so the doors of completions use `Cycle` directly (docs/decisions/0017).
+has gone, and a road past ASGI for the doors of calls (`cycle`). Everything else is uvicorn's.
 """
 
 import asyncio
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, Protocol
 from urllib.parse import unquote
 
 import httptools
 import msgspec
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from dominion.domain.people import Principal
+from dominion.domain.contracts import Outbox
+from dominion.transports.http.cycle import Cycle, Identified
 
 MOST_HEADERS = 100
 MOST_HEADER_BYTES = 32 * 1024
@@ -30,114 +30,33 @@ _REFUSED = {
     408: ("request_timeout", "The request came too slowly.", "Send the request again on a better connection."),
     431: ("request_too_large", "The request has too many or too large headers.", "Send fewer and shorter headers."),
 }
-_CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
-_CLOSE = b"connection: close\r\n"
-
-Headers = list[tuple[bytes, bytes]]
 
 
-class Arrival:
-    """What uvicorn uses of `asyncio.Event`, for one waiter, and free until somebody waits: bodies are seldom late."""
-
-    __slots__ = ("_set", "_waiter")
-
-    def __init__(self) -> None:
-        self._set = False
-        self._waiter: asyncio.Future[None] | None = None
-
-    def set(self) -> None:
-        """Wake the waiter, or let the next one pass."""
-        self._set = True
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def clear(self) -> None:
-        """The next waiter waits."""
-        self._set = False
-
-    async def wait(self) -> None:
-        """Return when it is set."""
-        while not self._set:
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
+Answer = Callable[[Cycle], Awaitable[None]]
 
 
-class Cycle(RequestResponseCycle):
-    """One request and its answer. Header values must hold no control characters: they are written as they are.
+class Application(Protocol):
+    """What answers: calls by the doors, everything else through ASGI.
 
-    `scope` has the exchange as `dominion.cycle`; whoever takes it from there breaks the circle between the two.
+    `doors` are those whose address says all, as it stands in the request line.
     """
 
-    def whole(self, status: int, headers: Headers, body: bytes) -> None:
-        """The whole answer in one write."""
-        if self.disconnected:
-            return
-        head = self._head(status, headers)
-        head.append(b"content-length: %d\r\n\r\n" % len(body))
-        head.append(body)
-        self.transport.write(b"".join(head))
-        self._done()
+    doors: Mapping[bytes, Answer]
+    outbox: Outbox
 
-    def begin(self, status: int, headers: Headers) -> None:
-        """The head of a stream."""
-        if self.disconnected:
-            return
-        head = self._head(status, headers)
-        head.append(_CHUNKED)
-        self.transport.write(b"".join(head))
+    def door(self, method: bytes, path: str, query: bytes) -> Answer | None:
+        """The door of an address that is not one of `doors`; None: ask through ASGI."""
 
-    async def piece(self, chunk: bytes) -> None:
-        """More of a stream; waits while the caller reads too slowly."""
-        if not self.disconnected:
-            self.transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
-            if self.flow.write_paused:
-                await self.flow.drain()
-
-    def end(self, chunk: bytes) -> None:
-        """The last of a stream."""
-        if self.disconnected:
-            return
-        self.transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(chunk), chunk) if chunk else b"0\r\n\r\n")
-        self._done()
-
-    def take_body(self) -> bytes | None:
-        """The body when all of it is here, without waiting; None: use `receive`."""
-        if self.more_body or self.disconnected:
-            return None
-        body, self.body = bytes(self.body), bytearray()
-        self.flow.resume_reading()  # paused by a large body; a caller who hangs up is only seen while reading
-        return body
-
-    def _head(self, status: int, headers: Headers) -> list[bytes]:
-        self.response_started = True
-        self.waiting_for_100_continue = False
-        head = [STATUS_LINE[status]]
-        for name, value in headers:
-            head += (name, b": ", value, b"\r\n")
-            if name == b"connection":
-                self.keep_alive = False
-        if not self.keep_alive:
-            head.append(_CLOSE)
-        return head
-
-    def _done(self) -> None:
-        self.response_complete = True
-        self.message_event.set()
-        if not self.keep_alive:
-            self.transport.close()
-        self.on_response()
-
-
-class Identified(msgspec.Struct, frozen=True):
-    """Who the last request of a connection was, by which header, and what `Identity.changes` was then."""
-
-    authorization: bytes
-    changes: int
-    principal: Principal
+    def __call__(
+        self, scope: MutableMapping[str, Any], receive: Callable[[], Any], send: Callable[[Any], Any]
+    ) -> Awaitable[None]:
+        """The ASGI application."""
 
 
 class GatewayProtocol(HttpToolsProtocol):
-    """One connection of a caller. Found by the doors as `scope["dominion.connection"]`."""
+    """One connection of a caller. While it is `leaving`, the last request that has come on it ends it."""
+
+    app: Application
 
     _watched: "asyncio.Task[Any] | None" = None
     _header_bytes = 0
@@ -145,6 +64,7 @@ class GatewayProtocol(HttpToolsProtocol):
     stage = HEADERS
     since = 0.0
     gone = False
+    leaving = False
     identified: Identified | None = None
 
     def watch(self, task: "asyncio.Task[Any] | None") -> None:
@@ -156,6 +76,7 @@ class GatewayProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A caller who connects must begin to speak."""
         super().connection_made(transport)
+        self.outbox = self.app.outbox
         self.stage, self.since = HEADERS, self.loop.time()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -167,11 +88,21 @@ class GatewayProtocol(HttpToolsProtocol):
             self._watched.cancel()
             self._watched = None
 
+    def shutdown(self) -> None:
+        """Close when the request under way is answered; what was answered must leave first."""
+        self.outbox.flush()
+        super().shutdown()
+
     def data_received(self, data: bytes) -> None:
         """Start the clock of a request at its first byte."""
         if self.stage == WAITING:
             self.stage, self.since = HEADERS, self.loop.time()
-        super().data_received(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.refuse(431 if self._too_large else 400)
+        except httptools.HttpParserUpgrade:
+            pass  # the request is answered as if it had not asked for another protocol
 
     def on_message_begin(self) -> None:
         """A new request; its scope is made when the headers are here."""
@@ -197,56 +128,92 @@ class GatewayProtocol(HttpToolsProtocol):
             self.expect_100_continue = True
 
     def on_headers_complete(self) -> None:
-        """As uvicorn's, with our exchange, and without its limits and upgrades, which we do not use."""
+        """Begin to answer, or wait until the request before has been answered."""
         self.stage, self.since = BODY, self.loop.time()
-        self._make_scope()
-        before = self.cycle
-        self.cycle = cycle = Cycle(
-            scope=self.scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=False,
-            default_headers=[],
-            message_event=Arrival(),  # type: ignore[arg-type]
-            expect_100_continue=self.expect_100_continue,
-            keep_alive=self.parser.should_keep_alive(),
-            on_response=self.on_response_complete,
-        )
-        self.scope["dominion.cycle"] = cycle  # type: ignore[typeddict-unknown-key]
+        answer: Any = self.app.doors.get(self.url)
+        cycle: Any
+        if answer is not None:
+            cycle = self._cycle(self.url.decode("ascii"), b"")
+        else:
+            url = httptools.parse_url(self.url)
+            raw, query = url.path or b"", url.query or b""
+            path = unquote(raw.decode("ascii"))
+            answer = self.app.door(self.parser.get_method(), path, query)
+            if answer is not None:
+                cycle = self._cycle(path, query)
+            else:
+                cycle, answer = self._asgi_cycle(raw, path, query), self.app
+        before, self.cycle = self.cycle, cycle
         if before is None or before.response_complete:  # type: ignore[redundant-expr]  # uvicorn begins with None
-            self._start_asgi_task(cycle, self.app)
-        else:  # a pipelined request waits for its turn
+            self._start_asgi_task(cycle, answer)
+        else:
             self.flow.pause_reading()
-            self.pipeline.appendleft((cycle, self.app))
+            self.pipeline.appendleft((cycle, answer))
 
-    def _make_scope(self) -> None:
-        """The ASGI scope, and in it what our own doors need."""
-        url = httptools.parse_url(self.url)
-        path = url.path.decode("ascii")
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        if self.leaving and not self.pipeline:
+            cycle.keep_alive = False
+        super()._start_asgi_task(cycle, app)
+
+    def _cycle(self, path: str, query: bytes) -> Cycle:
+        parser = self.parser
+        return Cycle(
+            self,
+            parser.get_method(),
+            path,
+            query,
+            self.headers,
+            keep_alive=parser.should_keep_alive(),
+            expects=self.expect_100_continue,
+        )
+
+    def _asgi_cycle(self, raw: bytes, path: str, query: bytes) -> RequestResponseCycle:
+        """As uvicorn's, without its limits and upgrades, which we do not use."""
         scope: dict[str, Any] = {
             "type": "http",
             "asgi": ASGI,
             "http_version": self.parser.get_http_version(),
             "method": self.parser.get_method().decode("ascii"),
             "scheme": self.scheme,
-            "path": unquote(path) if "%" in path else path,
-            "raw_path": url.path,
-            "query_string": url.query or b"",
+            "path": path,
+            "raw_path": raw,
+            "query_string": query,
             "root_path": "",
             "headers": self.headers,
             "client": self.client,
             "server": self.server,
             "state": {},
-            "dominion.connection": self,
         }
-        self.scope = scope  # type: ignore[assignment]  # uvicorn's typed dict has no place for the last one
+        return RequestResponseCycle(
+            scope=scope,  # type: ignore[arg-type]  # uvicorn's typed dict is a dict
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=[],
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=self.parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+
+    def on_body(self, body: bytes) -> None:
+        """More of the body."""
+        cycle = self.cycle
+        if not cycle.response_complete:
+            cycle.body += body
+            if len(cycle.body) > HIGH_WATER_LIMIT:
+                self.flow.pause_reading()
+            cycle.message_event.set()
 
     def on_message_complete(self) -> None:
         """The request is here in full."""
         self.stage = ANSWER
-        super().on_message_complete()
+        cycle = self.cycle
+        if not cycle.response_complete:
+            cycle.more_body = False
+            cycle.message_event.set()
 
     def on_response_complete(self) -> None:
         """As uvicorn's, without a timer for each answer: `sweep` closes connections that wait too long."""
@@ -259,12 +226,9 @@ class GatewayProtocol(HttpToolsProtocol):
         elif self.stage == ANSWER:
             self.stage, self.since = WAITING, self.loop.time()
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
-        """An error the parser found, as JSON."""
-        self.refuse(431 if self._too_large else 400)
-
     def refuse(self, status: int) -> None:
         """Answer without an application, and close."""
+        self.outbox.flush()
         if self.transport.is_closing():
             return
         code, message, action = _REFUSED[status]

@@ -5,8 +5,8 @@ import msgspec
 from dominion.domain.contracts import Dialect, Receipt
 from dominion.domain.errors import DominionError, ProviderError
 from dominion.domain.usage import NANO_PER_USD
+from dominion.transports.http.cycle import Cycle, Headers
 from dominion.transports.http.errors import headers_of, status_of
-from dominion.transports.http.protocol import Cycle, Headers
 from dominion.wire.native import NATIVE
 
 JSON = (b"content-type", b"application/json")
@@ -81,8 +81,14 @@ def _receipt_headers(receipt: Receipt) -> Headers:
         headers.append((b"x-dominion-output-cap", b"%d" % receipt.output_cap))
     if receipt.lost:
         headers.append((b"x-dominion-lost", ",".join(receipt.lost).encode("ascii", "replace")))
+    if receipt.warning:
+        headers.append((b"x-dominion-warning", receipt.warning.encode("ascii", "replace")))
     if receipt.estimated:
         headers.append((b"x-dominion-usage", b"estimated"))
+    if receipt.attempts > 1:
+        headers.append((b"x-dominion-attempts", b"%d" % receipt.attempts))
+    if receipt.own_key:
+        headers.append((b"x-dominion-key", receipt.own_key.encode()))
     return headers
 
 

@@ -5,10 +5,12 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from dominion.domain.errors import InvalidRequest, TooLarge, Unauthenticated, WrongMediaType
+from dominion.domain.usage import nano_from_usd
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = dict[bytes, bytes]
+LONGEST_LABEL = 128
 
 
 class CallerGone(Exception):
@@ -53,9 +55,17 @@ def key_of(headers: Headers) -> str:
     return token
 
 
-def address_of(scope: MutableMapping[str, Any], headers: Headers, trusted: frozenset[str]) -> str:
+def label(headers: Headers, name: bytes) -> str:
+    """A label that the caller gives its request. Raises InvalidRequest when it is long or holds control characters."""
+    text = headers[name].decode("latin-1").strip()
+    if len(text) > LONGEST_LABEL or not text.isprintable():
+        shown = name.decode("ascii")
+        raise InvalidRequest(f"{shown} has at most {LONGEST_LABEL} printable characters.", param=shown)
+    return text
+
+
+def address_of(client: tuple[str, int] | None, headers: Headers, trusted: frozenset[str]) -> str:
     """The caller's address: the peer's, or what a trusted proxy says in `x-forwarded-for`."""
-    client = scope.get("client")
     address = client[0] if client else "local"
     if address in trusted:
         for hop in reversed(headers.get(b"x-forwarded-for", b"").split(b",")):
@@ -63,6 +73,14 @@ def address_of(scope: MutableMapping[str, Any], headers: Headers, trusted: froze
             if said and said not in trusted:
                 return said[:64]
     return str(address)
+
+
+def max_cost(value: bytes) -> int:
+    """The header x-dominion-max-cost, US dollars as decimal text, in nano-dollars. Raises InvalidRequest."""
+    try:
+        return nano_from_usd(value.decode("latin-1"))
+    except ValueError as error:
+        raise InvalidRequest(f"x-dominion-max-cost: {error}.", param="x-dominion-max-cost") from error
 
 
 def check_json(headers: Headers, limit: int) -> None:

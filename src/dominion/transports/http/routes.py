@@ -85,7 +85,7 @@ class Routes:
     def _operation(self, operation: Operation) -> Route:
         async def run(request: Request) -> Response:
             body = b""
-            if request.method == "POST" and operation.body is not None:
+            if operation.body is not None:
                 check_json(dict(request.headers.raw), LARGEST_BODY)
                 body = await read_body(request.receive, LARGEST_BODY)
             asked = Asked(
@@ -93,6 +93,7 @@ class Routes:
                 query=dict(request.query_params),
                 body=body,
                 principal=getattr(request.state, "principal", None),
+                request_id=request.state.id,
             )
             return _json(await operation.run(asked), status=201 if operation.creates else 200)
 
@@ -102,7 +103,7 @@ class Routes:
         """A route behind its policy, with errors in the dialect of its path."""
 
         async def endpoint(request: Request) -> Response:
-            request_id = self._ids.next()
+            request_id = request.state.id = self._ids.next()
             try:
                 request.state.principal = await self._check(role, request)
                 response = await run(request)
@@ -119,7 +120,7 @@ class Routes:
     async def _check(self, role: Role, request: Request) -> Principal | None:
         """Raises Unauthenticated, Forbidden or RateLimited unless the role's policy is met."""
         headers = dict(request.headers.raw)
-        address = address_of(request.scope, headers, self._trusted)
+        address = address_of(request.scope["client"], headers, self._trusted)
         if role == "caller":
             self._guard.check(address)
             if request.scope["path"].startswith(LISTS):

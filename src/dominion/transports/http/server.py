@@ -1,22 +1,23 @@
-"""The ASGI application: calls by one look into a dict, everything else by what the address begins with."""
+"""The application: which door a request enters, and all other routes through ASGI."""
 
 from collections.abc import Awaitable, Mapping, MutableMapping
 from typing import Any
 
 from starlette.applications import Starlette
 
-from dominion.domain.contracts import Dialect
+from dominion.domain.contracts import Dialect, Outbox
 from dominion.domain.errors import WrongMethod
 from dominion.transports.http.completions import CallDoor, RequestIds
+from dominion.transports.http.cycle import Cycle
 from dominion.transports.http.gemini import COUNT, GeminiDoor, action_of, reply_of
-from dominion.transports.http.protocol import Cycle
+from dominion.transports.http.protocol import Answer
 from dominion.transports.http.reply import HttpReply
 from dominion.transports.http.request import Receive, Send
 
 
 class HttpServer:
-    """The application. `doors` maps paths to what answers there and the dialect it speaks; `gemini` and
-    `gemini_counting` answer the addresses that have a model's name in them.
+    """Implements `protocol.Application`. `doors` maps paths to what answers there and the dialect it speaks; `gemini`
+    and `gemini_counting` answer the addresses that have a model's name in them.
     """
 
     def __init__(
@@ -26,30 +27,40 @@ class HttpServer:
         gemini_counting: GeminiDoor,
         rest: Starlette,
         ids: RequestIds,
+        outbox: Outbox,
     ) -> None:
-        self._doors = doors
+        self.doors = {path.encode(): self._entry(*found) for path, found in doors.items()}
+        self.outbox = outbox
         self._gemini = gemini
         self._gemini_counting = gemini_counting
         self._rest = rest
         self._ids = ids
 
     def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> Awaitable[None]:
-        """Answer one request. The decision is taken on the routed path and nothing else."""
-        cycle: Cycle = scope.pop("dominion.cycle")  # a circle of references would leave each request to the collector
-        found = self._doors.get(scope["path"])
-        if found is None:
-            return self._elsewhere(scope, receive, send, cycle)
-        door, dialect = found
-        reply = HttpReply(cycle, dialect, self._ids.next())
-        if scope["method"] == "POST":
-            return door(scope, cycle, reply)
-        return reply.fail(WrongMethod(f"{scope['method']} is not for {scope['path']}.", allowed=("POST",)))
+        """Every route that is no door of calls."""
+        return self._rest(scope, receive, send)
 
-    def _elsewhere(
-        self, scope: MutableMapping[str, Any], receive: Receive, send: Send, cycle: Cycle
-    ) -> Awaitable[None]:
-        action = action_of(scope)
+    def door(self, method: bytes, path: str, query: bytes) -> Answer | None:
+        """See `protocol.Application`. The decision is taken on the routed path and nothing else."""
+        found = self.doors.get(path.encode("utf-8", "replace"))
+        if found is not None:
+            return found
+        action = action_of(method, path)
         if not action:
-            return self._rest(scope, receive, send)
+            return None
         door = self._gemini_counting if action == COUNT else self._gemini
-        return door(scope, cycle, reply_of(scope, cycle, self._ids.next()))
+
+        def enter(cycle: Cycle) -> Awaitable[None]:
+            return door(cycle, reply_of(action, query, cycle, self._ids.next()))
+
+        return enter
+
+    def _entry(self, door: CallDoor, dialect: Dialect) -> Answer:
+        def enter(cycle: Cycle) -> Awaitable[None]:
+            reply = HttpReply(cycle, dialect, self._ids.next())
+            if cycle.method == b"POST":
+                return door(cycle, reply)
+            method = cycle.method.decode("ascii")
+            return reply.fail(WrongMethod(f"{method} is not for {cycle.path}.", allowed=("POST",)))
+
+        return enter

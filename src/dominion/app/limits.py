@@ -1,0 +1,41 @@
+"""Builds what limits of scopes need, and the leases of processes that share a database."""
+
+import asyncio
+
+from dominion.app.world import World
+from dominion.domain.contracts import Clock
+from dominion.services.admission import Admission
+from dominion.services.allowances import Allowances
+from dominion.services.budgets import Budgets
+from dominion.services.scopes import Scopes
+from dominion.stores.budgets import SqlBudgets
+
+
+def allowances(world: World, clock: Clock, rate_window: float, grace: float) -> Allowances | None:
+    """The leases of this process; None when it has its database to itself."""
+    if world.leases is None:
+        return None
+    return Allowances(
+        world.leases,
+        world.ledger.process_id,
+        world.posting,
+        clock,
+        asyncio.sleep,
+        rate_window=rate_window,
+        rates=world.rates,
+        grace=grace,
+    )
+
+
+def budgets_over(world: World, scopes: Scopes, admission: Admission, clock: Clock) -> Budgets:
+    """The operator's view of them."""
+    return Budgets(
+        SqlBudgets(world.database),
+        scopes,
+        admission,
+        world.ledger,
+        world.posting,
+        world.audit,
+        world.changes,
+        clock,
+    )

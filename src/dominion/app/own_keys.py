@@ -1,0 +1,25 @@
+"""Wires the keys of callers' own at providers: where they lie, how they are sealed, and who tells of changes."""
+
+from dominion.app.registered import KeptSealer
+from dominion.app.world import World
+from dominion.config import Settings
+from dominion.config.slots import with_key
+from dominion.domain.contracts import Clock
+from dominion.services.own_keys import OwnKeys
+from dominion.stores.registry import SqlRegistry
+
+
+def own_keys(world: World, settings: Settings, clock: Clock) -> OwnKeys:
+    """Not loaded yet; hears of changes by other processes from now on."""
+    keys = OwnKeys(
+        SqlRegistry(world.database),
+        KeptSealer(world.keys, world.keys_kept),
+        world.people,
+        world.audit,
+        world.lineup,
+        with_key,
+        clock,
+        together=settings.byok_fallback,
+    )
+    world.changes.listen("credential", keys.hear)
+    return keys

@@ -1,0 +1,70 @@
+"""Opens what money and accounts are kept in, as the settings choose it: journal, database, and what processes share."""
+
+from contextlib import AsyncExitStack
+from typing import Literal, NamedTuple
+
+from dominion.app.place import JOURNAL, Place
+from dominion.config import Settings
+from dominion.domain.errors import ConfigProblem
+from dominion.domain.stores import Rates
+from dominion.services.committing import CommittingPosting
+from dominion.services.posting import Posting
+from dominion.stores.allowances import SqlAllowances
+from dominion.stores.attempts import SqlAttempts
+from dominion.stores.changes import SqlChanges
+from dominion.stores.database import Database
+from dominion.stores.journal import FileJournal
+from dominion.stores.ledger import SqlLedger
+from dominion.stores.process_id import process_id
+
+MIB = 1 << 20
+
+
+class Storage(NamedTuple):
+    """Opened. `rates` None: each process counts for itself. `leases` None: nobody shares the database."""
+
+    database: Database
+    changes: SqlChanges
+    rates: Rates | None
+    ledger: SqlLedger
+    attempts: SqlAttempts
+    posting: Posting
+    leases: SqlAllowances | None
+
+
+async def open_storage(settings: Settings, place: Place, opened: AsyncExitStack) -> Storage:
+    """Open it; `opened` closes each when the gateway ends. Raises ConfigProblem or StorageUnavailable."""
+    mode: Literal["journal", "fsync"] = "fsync" if settings.durability == "journal+fsync" else "journal"
+    journal = FileJournal(
+        place.folder(settings.data_dir) / JOURNAL, mode=mode, max_bytes=settings.journal_limit_mb * MIB
+    )
+    opened.callback(journal.close)
+    database = Database.open(settings.database_url.reveal() if settings.database_url else settings.sqlite_path)
+    opened.push_async_callback(database.close)
+    changes = SqlChanges(database)
+    opened.push_async_callback(changes.close)
+    await changes.start()
+    shared = database.remote or bool(place.number)
+    ledger = SqlLedger(database, process_id(place.folder(settings.data_dir) / JOURNAL) if shared else "")
+    attempts = SqlAttempts(database)
+    leases = SqlAllowances(database, ledger) if shared else None
+    posting = CommittingPosting if settings.durability == "database" else Posting
+    return Storage(
+        database, changes, _rates(settings, opened), ledger, attempts, posting(journal, ledger, attempts), leases
+    )
+
+
+def _rates(settings: Settings, opened: AsyncExitStack) -> Rates | None:
+    if settings.redis_url is None:
+        return None
+    try:
+        # With the extra only: a start without it must not wait for its import.
+        from dominion.stores.redis_rates import RedisRates  # noqa: PLC0415
+    except ImportError as error:
+        raise ConfigProblem(
+            "REDIS_URL is set, and the Python package redis is not installed.",
+            action="Install the extra `cluster`: pip install 'dominion-gateway[cluster]'.",
+        ) from error
+    rates = RedisRates(settings.redis_url.reveal())
+    opened.push_async_callback(rates.close)
+    return rates
