@@ -6,9 +6,15 @@ from pathlib import Path
 import pytest
 
 from tests.requirements import PROMISES
+from tools.promises import Collected
 
 ROOT = Path(__file__).parents[1]
 pytest_plugins = ("tests.servers.fixtures",)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Note which tests prove what, for the test of promises."""
+    config.pluginmanager.register(Collected(), "promises")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -42,7 +42,9 @@ def test_the_database_server_keeps_what_was_committed_through_a_kill(own_postgre
 
 
 @pytest.mark.parametrize("kind", ["Postgres", "Valkey"])
-@pytest.mark.parametrize("paused", [False, True], ids=["running", "paused"])
+@pytest.mark.parametrize(
+    "paused", [pytest.param(False, id="running"), pytest.param(True, id="paused", marks=pytest.mark.soak)]
+)
 def test_a_server_ends_with_the_tests_even_when_those_are_killed(kind: str, *, paused: bool) -> None:
     program = (
         f"import signal, sys, time; from tests.servers.programs import {kind}\n"

@@ -1,6 +1,7 @@
 """Whatever processes do, and whenever they die: no limit is passed, nothing is counted twice, nothing strands."""
 
 import asyncio
+import os
 import random
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -127,7 +128,7 @@ TestLeasing.settings = settings(max_examples=60, stateful_step_count=60, deadlin
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite", "postgres"])
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(int(os.environ.get("DOMINION_TEST_RUNS", "3"))))
 async def test_processes_that_die_at_random_points_leave_a_budget_that_is_used_up_to_the_last_hold(
     kind: str, seed: int, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

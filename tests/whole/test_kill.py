@@ -84,14 +84,14 @@ def check(count: Count) -> None:
 
 @pytest.mark.promise("001-008")
 def test_a_few_kills_lose_nothing_and_double_nothing(folder: Path) -> None:
-    check(kill_again_and_again(folder, kills=5, seed=1))
+    check(kill_again_and_again(folder, kills=3, seed=1))
 
 
 def test_the_control_with_a_journal_written_after_the_answer_loses_rows(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    count = kill_again_and_again(folder, kills=5, seed=1, command=LATE)
+    count = kill_again_and_again(folder, kills=3, seed=1, command=LATE)
     sys.stdout.write(f"{count}\n")
     with pytest.raises(AssertionError):
         check(count)

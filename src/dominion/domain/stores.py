@@ -145,6 +145,9 @@ class SettingsStore(Protocol):
     async def put(self, name: str, value: bytes) -> None:
         """Set the value."""
 
+    async def claim(self, name: str, value: bytes) -> bool:
+        """Set the value if there is none. Of several that try at once, one is told True."""
+
 
 class RegistryStore(Protocol):
     """Registered providers and sealed credentials. Raises StorageUnavailable when the database is."""

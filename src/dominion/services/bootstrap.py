@@ -38,13 +38,14 @@ async def admin_digest(
         return kept, ""
     token = mint_token()
     made = digest(token)
-    await settings.put(ADMIN_DIGEST, made)
-    return made, token
+    if await settings.claim(ADMIN_DIGEST, made):
+        return made, token
+    return await settings.get(ADMIN_DIGEST) or made, ""  # another process that started at the same time was first
 
 
 async def first_start(settings: SettingsStore, accounts: Accounts, admin_token: str) -> FirstStart | None:
     """Create the first user and key; None when that has happened before."""
-    if await settings.get(STARTED) is not None:
+    if not await settings.claim(STARTED, b""):
         return FirstStart(admin_token, "", "") if admin_token else None
     user = await accounts.create_user("First user")
     key = await accounts.create_key(user["id"], "First key")

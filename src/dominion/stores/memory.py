@@ -208,6 +208,14 @@ class MemorySettings:
         self._before()
         self._values[name] = value
 
+    async def claim(self, name: str, value: bytes) -> bool:
+        """Set the value if there is none; whether this call did."""
+        self._before()
+        if name in self._values:
+            return False
+        self._values[name] = value
+        return True
+
 
 class MemoryJournal:
     """`Journal` in lists, one per segment. `earlier` are the records that an earlier process left."""

@@ -1,11 +1,12 @@
 """Small values that the gateway keeps for itself, in the database."""
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, select, text
 
 from dominion.stores.database import Database
 from dominion.stores.schema import settings, upsert
 
 GET = select(settings.c.value).where(settings.c.name == bindparam("name"))
+CLAIM = text("INSERT INTO settings (name, value) VALUES (:name, :value) ON CONFLICT DO NOTHING")
 PUT = upsert(settings, "excluded.{column}")
 
 
@@ -23,3 +24,9 @@ class SqlSettings:
     async def put(self, name: str, value: bytes) -> None:
         """Set the value."""
         await self._database.write(lambda connection: connection.execute(PUT, {"name": name, "value": value}))
+
+    async def claim(self, name: str, value: bytes) -> bool:
+        """Set the value if there is none; whether this call did."""
+        return await self._database.write(
+            lambda connection: connection.execute(CLAIM, {"name": name, "value": value}).rowcount == 1
+        )
