@@ -327,6 +327,6 @@ PROMISES: tuple[Promise, ...] = (
     *USER_VIEW,
     *OPERATOR_VIEW,
     *_later("002", 67, "Billing, analytics, Cap'n Web and MCP come with later issues."),
-    *_later("003", 237, "The provider registry and its screens come with later issues."),
+    *_later("003", 237, "Screens and analytics come later; models are the catalogue's rows, and usage is the ledger."),
     *_later("004", 108, "The 42 providers and the router come with the next issue."),
 )

@@ -1,6 +1,10 @@
 """The promises of document 003 about the registry that tests prove: number and words, for requirements.py."""
 
 REGISTRY: tuple[tuple[str, str], ...] = (
+    ("003-001", "Many providers, each a row, answer the same conversation."),
+    ("003-006", "Without a choice, a living default model of a provider that is there answers."),
+    ("003-007", "Without a choice, every fault of a provider ends in an answer or a clear error."),
+    ("003-008", "A key is entered, validated, and what is wrong with it is said."),
     ("003-010", "A provider has an id."),
     ("003-011", "It has a name."),
     ("003-012", "Its key can be validated."),
@@ -80,4 +84,7 @@ REGISTRY: tuple[tuple[str, str], ...] = (
     ("003-231", "At least 95 in 100 good keys are found good."),
     ("003-233", "Validation takes less than five seconds."),
     ("003-237", "Adding a provider changes no code."),
+    ("003-077", "OpenAI needs a key."),
+    ("003-078", "It may be given an organization."),
+    ("003-087", "Anthropic needs a key."),
 )

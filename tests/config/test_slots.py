@@ -291,3 +291,28 @@ def test_a_bad_key_in_the_environment_skips_the_provider_without_being_repeated(
     found, warnings = scan(tmp_path, '[[providers.openai_compat]]\nid = "groq"', {"GROQ_API_KEY": "SECRET\r\nx: y"})
     assert ids(found) == ["stub"]
     assert warnings == ["Groq is skipped: the key holds a space, a control character or a character outside ASCII."]
+
+
+@pytest.mark.promise("003-077", "003-087")
+@pytest.mark.parametrize(("provider", "name"), [("openai", "OPENAI_API_KEY"), ("anthropic", "ANTHROPIC_API_KEY")])
+def test_a_provider_that_needs_a_key_and_has_none_is_skipped_and_says_where_it_would_be(
+    tmp_path: Path, provider: str, name: str
+) -> None:
+    found, warnings = scan(tmp_path, f"[providers.{provider}]\n")
+    assert ids(found) == ["stub"]
+    assert [warning for warning in warnings if f"it has no api_key, and {name} is not set" in warning]
+
+
+@pytest.mark.promise("003-078")
+def test_an_organization_of_openai_is_named_with_each_request(tmp_path: Path) -> None:
+    (slot, _), _ = scan(tmp_path, OPENAI + 'organization_id = "org-a"\n')
+    targets = [slot.target, *(target for _, target in slot.also)]
+    assert len(targets) > 1
+    assert all(target.head.endswith(b"Bearer sk-x\r\nopenai-organization: org-a\r\n") for target in targets)
+    (slot, _), _ = scan(tmp_path, OPENAI, {"OPENAI_ORGANIZATION_ID": "org-b"})
+    assert b"\r\nopenai-organization: org-b\r\n" in slot.target.head
+    (slot, _), _ = scan(tmp_path, OPENAI)
+    assert b"organization" not in slot.target.head
+    found, warnings = scan(tmp_path, OPENAI + 'organization_id = "a b"\n')
+    assert ids(found) == ["stub"]
+    assert "openai-organization holds a space" in warnings[0]

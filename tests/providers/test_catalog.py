@@ -86,7 +86,7 @@ def test_a_provider_prefix_or_a_well_known_beginning_of_a_name_leads_to_the_prov
     assert answers(model, BOTH) == [answer]
 
 
-@pytest.mark.promise("000-045", "000-047", "001-037")
+@pytest.mark.promise("000-045", "000-047", "001-037", "003-006")
 def test_auto_picks_the_default_model_of_the_first_available_provider_and_keeps_the_others_behind_it() -> None:
     assert answers("auto", BOTH) == ["anthropic/claude-sonnet-4-5", "openai/gpt-4o"]
     assert answers("", [slot("openai"), STUB]) == ["openai/gpt-4o"]

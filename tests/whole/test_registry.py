@@ -312,7 +312,7 @@ def test_a_mistyped_provider_gets_the_nearest_one(program: Program) -> None:
 # --- validation
 
 
-@pytest.mark.promise("003-012", "003-066", "003-100", "003-112", "003-113", "003-200", "003-231", "003-233")
+@pytest.mark.promise("003-008", "003-012", "003-066", "003-100", "003-112", "003-113", "003-200", "003-231", "003-233")
 def test_validation_asks_the_provider_and_says_what_specification_003_says(gateway: Program, made_up: Listed) -> None:
     register(gateway, made_up, name="OpenAI")
     service, validate = made_up.service, f"{PROVIDERS}/made-up/validate"

@@ -62,6 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     default_model: str
     openai_api_key: Secret | None
     openai_base_url: str
+    openai_organization_id: str
     openai_responses_path: str
     anthropic_api_key: Secret | None
     anthropic_oauth_token: Secret | None

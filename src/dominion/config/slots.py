@@ -13,7 +13,7 @@ from dominion.config import sign_ins
 from dominion.config.secret import Secret
 from dominion.config.settings import CompatibleProvider, Settings
 from dominion.credentials.aws_profile import DEFAULT_REGION
-from dominion.credentials.present import PER_REQUEST, head, headers
+from dominion.credentials.present import PER_REQUEST, fixed, head, headers
 from dominion.domain.providers import AlsoSpoken, Origin, ProviderRow, Slot, Target
 from dominion.providers.address import address, is_loopback
 from dominion.providers.catalog import STUB, Catalogue
@@ -112,7 +112,9 @@ class _Scan:
         key = self.settings.openai_api_key
         if key is not None or self._has_table(row):
             row = _at(row, base_url=self.settings.openai_base_url)
-            yield slot_of(_responding(row, self.settings.openai_responses_path), self._needed(row, key))
+            row = _responding(row, self.settings.openai_responses_path)
+            more = fixed("openai-organization", self.settings.openai_organization_id)
+            yield slot_of(row, self._needed(row, key), more=more)
 
     def _compatible(self, entry: CompatibleProvider, row: ProviderRow) -> Iterator[Slot]:
         """One [[providers.openai_compat]]."""
@@ -213,10 +215,13 @@ def slot_of(
     scheme: str | None = None,
     models: tuple[str, ...] = (),
     default: str | None = None,
+    *,
+    more: bytes = b"",
 ) -> Slot:
-    """Raises ValueError for an address or a key that cannot be sent. What is not given is the row's."""
+    """Raises ValueError for an address or a key that cannot be sent. What is not given is the row's. `more` are header
+    lines besides the credential's."""
     row = row if scheme is None else msgspec.structs.replace(row, credentials=scheme)
-    credential = headers(row.credentials, "" if key is None else key.reveal())
+    credential = headers(row.credentials, "" if key is None else key.reveal()) + more
 
     def target(chat_path: str) -> Target:
         origin, path = address(row.base_url, chat_path)

@@ -122,6 +122,8 @@ SETTINGS: tuple[Setting, ...] = (
             "Configures OpenAI."),
     Setting("openai_base_url", "OPENAI_BASE_URL", "providers.openai.base_url", BASE_URL, "",
             "Another address than OpenAI's own, with or without /v1."),
+    Setting("openai_organization_id", "OPENAI_ORGANIZATION_ID", "providers.openai.organization_id", TEXT, "",
+            "The organization that is billed, where the key belongs to several."),
     Setting("openai_responses_path", "OPENAI_RESPONSES_PATH", "providers.openai.responses_path", CHAT_PATH, "",
             "Where the Responses API is at that other address, if it has one: /v1/responses, mostly."),
     Setting("anthropic_api_key", "ANTHROPIC_API_KEY", "providers.anthropic.api_key", SECRET, "",

@@ -32,9 +32,14 @@ def headers(scheme: str, key: str) -> bytes:
         raise ValueError(f"unknown credential scheme {scheme!r}; known are {', '.join(_SCHEMES)}")
     if scheme not in _KEYLESS and not key:
         raise ValueError("the key is empty")
-    if not all("!" <= character <= "~" for character in key):
-        raise ValueError("the key holds a space, a control character or a character outside ASCII")
+    _check_visible("the key", key)
     return _SCHEMES[scheme](key).encode("ascii")
+
+
+def fixed(name: str, value: str) -> bytes:
+    """One more header line, ended by CRLF; b"" for an empty value. Raises ValueError as `headers`."""
+    _check_visible(f"the value of {name}", value)
+    return f"{name}: {value}\r\n".encode("ascii") if value else b""
 
 
 def host(origin: Origin) -> str:
@@ -57,3 +62,8 @@ def head(origin: Origin, path: str, credential: bytes, agent: str) -> bytes:
         f"user-agent: {agent}\r\n"
     )
     return lines.encode("ascii") + credential
+
+
+def _check_visible(what: str, text: str) -> None:
+    if not all("!" <= character <= "~" for character in text):
+        raise ValueError(f"{what} holds a space, a control character or a character outside ASCII")
