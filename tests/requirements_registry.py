@@ -87,4 +87,13 @@ REGISTRY: tuple[tuple[str, str], ...] = (
     ("003-077", "OpenAI needs a key."),
     ("003-078", "It may be given an organization."),
     ("003-087", "Anthropic needs a key."),
+    ("003-207", "A provider is one interface."),
+    ("003-208", "The registry is there."),
+    ("003-209", "OpenAI is a provider."),
+    ("003-210", "Anthropic is a provider."),
+    ("003-211", "Credentials are kept sealed, by a key of the system's keyring if wanted."),
+    ("003-214", "Cost is estimated before."),
+    ("003-215", "Errors of providers are handled."),
+    ("003-221", "Changes of providers are in the audit log."),
+    ("003-230", "No bill surprises: a budget is never overrun."),
 )

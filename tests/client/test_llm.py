@@ -83,7 +83,7 @@ async def test_an_own_provider_is_asked_by_name_even_beside_a_gateway(around: Ar
         assert server.asked == []
 
 
-@pytest.mark.promise("004-006", "004-007", "004-008", "004-009", "004-108")
+@pytest.mark.promise("003-207", "004-006", "004-007", "004-008", "004-009", "004-108")
 async def test_a_provider_of_ones_own_has_a_name_and_serves_many_at_once_whole_and_in_streams(around: Around) -> None:
     async with LLM(provider="mine", providers={"mine": MyProvider}, surroundings=around()) as llm:
         assert MyProvider.name

@@ -32,7 +32,7 @@ def at(text: str) -> float:
 NOW = at("2026-11-21T12:00")
 
 
-@pytest.mark.promise("003-199", "003-081", "003-082")
+@pytest.mark.promise("003-199", "003-214", "003-081", "003-082")
 def test_gpt_4o_costs_exactly_2_50_and_10_dollars_per_million() -> None:
     price = BOOK.price("openai", "gpt-4o", NOW)
     assert price == Price(input=2_500_000, output=10_000_000, cache_read=1_250_000)

@@ -135,7 +135,7 @@ def place(request: pytest.FixtureRequest) -> KeyPlace:
     return secret(request.getfixturevalue("vault"))
 
 
-@pytest.mark.promise("003-180")
+@pytest.mark.promise("003-180", "003-211")
 def test_a_key_is_minted_once_rotated_and_retired(place: KeyPlace) -> None:
     ring = key_ring(place)
     assert key_ring(place) == ring

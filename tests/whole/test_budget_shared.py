@@ -61,7 +61,7 @@ def used(program: Program, user_id: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("places", "database"), [("workers", "sqlite"), ("workers", "postgres"), ("hosts", "postgres")]
 )
-@pytest.mark.promise("003-206")
+@pytest.mark.promise("003-206", "003-230")
 @pytest.mark.parametrize("budget", [*BUDGETS, pytest.param("provider", marks=pytest.mark.soak)])
 def test_exactly_50_of_200_requests_pass_a_budget_that_processes_share(
     folder: Path, places: str, database: str, budget: str, request: pytest.FixtureRequest

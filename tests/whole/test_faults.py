@@ -36,7 +36,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         return run_all(tmp_path_factory.mktemp("faults"), "".join(tables), models)
 
 
-@pytest.mark.promise("003-007", "004-012")
+@pytest.mark.promise("003-007", "003-215", "004-012")
 @by_case(CASES)
 def test_the_caller_gets_the_right_answer_or_a_clear_error(run: Run, case: Case) -> None:
     check_answer(case, run.outcomes[case.name])

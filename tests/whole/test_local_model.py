@@ -28,6 +28,11 @@ def local(folder: Path) -> Iterator[Program]:
 
 
 def test_a_real_model_streams_and_the_quota_moves_by_exactly_what_it_reports(local: Program) -> None:
+    printed = "".join(local.lines)
+    told = json.loads(printed[printed.index("-d '") + 4 :].split("'")[0])
+    first = local.ask("POST", "/v1/llm/complete", told, token=local.key)
+    assert (first.status, told["stream"]) == (200, True)
+    assert b'"type":"end"' in first.body or b"[DONE]" in first.body
     user_id, key = local.user(daily_tokens=10_000)
     asked = {"max_tokens": 24, "temperature": 0, "stream_options": {"include_usage": True}}
     turns = [{"role": "user", "content": "Name three colours."}]

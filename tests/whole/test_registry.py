@@ -128,7 +128,7 @@ def test_a_native_provider_is_registered_with_its_key_and_speaks_its_own_api(
     )
 
 
-@pytest.mark.promise("003-190", "003-191", "003-192", "003-193", "003-194", "003-195")
+@pytest.mark.promise("003-208", "003-221", "003-190", "003-191", "003-192", "003-193", "003-194", "003-195")
 def test_every_change_leaves_an_entry_with_the_key_masked(gateway: Program, made_up: Listed) -> None:
     register(gateway, made_up)
     gateway.admin("PUT", f"{PROVIDERS}/made-up/credentials", {"api_key": f"another-{KEY}"})

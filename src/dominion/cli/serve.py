@@ -12,6 +12,9 @@ from dominion.cli.terminal import Command, json_option, print_json
 from dominion.config import SETTINGS, Setting, load
 from dominion.domain.errors import ConfigProblem
 
+LOCAL = "llamacpp"
+"""The provider that answers first when there is a local model."""
+
 
 def _option(setting: Setting) -> Callable[[Any], Any]:
     default = f"; default {setting.default}" if setting.default else ""
@@ -102,12 +105,14 @@ def _announce(ready: app.Ready) -> None:
         click.echo(f"  export DOMINION_API_URL={ready.url}")
         click.echo(f"  export DOMINION_API_TOKEN={ready.first.api_key}\n")
         click.echo("Then ask something, in another terminal:\n")
-        click.echo(_curl(ready.url, ready.first.api_key))
+        click.echo(_curl(ready.url, ready.first.api_key, slowly=ready.providers[0] == LOCAL))
 
 
-def _curl(url: str, api_key: str) -> str:
+def _curl(url: str, api_key: str, *, slowly: bool) -> str:
+    """`slowly`: a model that takes a minute for an answer that nobody ends is asked for a short one, as it comes."""
     return (
-        f"  curl {url}/v1/llm/complete \\\n"
+        f"  curl {'-N ' if slowly else ''}{url}/v1/llm/complete \\\n"
         f'    -H "Authorization: Bearer {api_key}" -H "Content-Type: application/json" \\\n'
-        """    -d '{"messages": [{"role": "user", "content": "Hello!"}]}'\n"""
+        """    -d '{"messages": [{"role": "user", "content": "Hello!"}]"""
+        f"""{', "max_tokens": 60, "stream": true' if slowly else ""}}}'\n"""
     )
