@@ -94,6 +94,7 @@ class Listener:
         await self._sweep_until(self._cutting, self._notice)
         server.close()
         listening.close()
+        await asyncio.sleep(LOOK_SECONDS)  # whoever was let in this very moment has no connection yet, and must get one
         await self._drain()
         await self._cut_off()
 
