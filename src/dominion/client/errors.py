@@ -82,8 +82,8 @@ def build_error(told: ErrorBody, retry_after: float | None = None) -> DominionEr
             more_input_usd_per_million=told.more_input_usd_per_million,
             more_output_usd_per_million=told.more_output_usd_per_million,
             more_request_usd=told.more_request_usd,
-            action=told.action,
         )
+        error.action = told.action or error.action
     elif issubclass(kind, WrongMethod):
         error = kind(message, allowed=())
         error.action = told.action or error.default_action

@@ -21,6 +21,7 @@ DominionError
  |       +- TooManyConcurrent   requests at the same time
  +- ProviderError               the provider failed
  |   +- InvalidCredentials      the operator's provider key was refused
+ |   |   +- OwnKeyRefused       the caller's own one was
  |   +- ProviderRateLimited     the provider's rate limit
  |   +- ProviderQuota           the provider account's usage cap
  |   +- ModelNotAvailable       the provider does not serve the model (now)
@@ -162,9 +163,8 @@ class SwitchProposed(CallerError):
         more_input_usd_per_million: str | None = None,
         more_output_usd_per_million: str | None = None,
         more_request_usd: str | None = None,
-        action: str | None = None,
     ) -> None:
-        super().__init__(message, action=action or f"Send it again with the header x-dominion-accept: {model}")
+        super().__init__(message, action=f"Send it again with the header x-dominion-accept: {model}")
         self.model = model
         self.more_input_usd_per_million = more_input_usd_per_million
         self.more_output_usd_per_million = more_output_usd_per_million
@@ -173,8 +173,7 @@ class SwitchProposed(CallerError):
     @property
     def details(self) -> dict[str, Any]:
         """The other model and the differences of its price."""
-        names = ("more_input_usd_per_million", "more_output_usd_per_million", "more_request_usd")
-        return {"proposed_model": self.model} | {name: getattr(self, name) for name in names}
+        return {"proposed_model": self.model} | {k: v for k, v in vars(self).items() if k.startswith("more_")}
 
 
 class Unauthenticated(CallerError):
@@ -249,13 +248,15 @@ class TooManyConcurrent(LimitExceeded):
 
 
 class ProviderError(DominionError):
-    """The provider failed. `provider` is its display name, `status` what it answered (None: nothing).
+    """The provider failed. `provider` is its display name, `status` what it answered (None: nothing). `sent`: a byte of
+    the request may have reached it.
 
     `verbatim` is the provider's own error body, set when it may be relayed to a caller of the same dialect. `attempts`
     were made for the request, this one being the last.
     """
 
     code = "provider_error"
+    sent: bool = True
     verbatim: bytes = b""
     attempts: int = 1
 
@@ -279,6 +280,13 @@ class InvalidCredentials(ProviderError):
 
     code = "provider_credentials_invalid"
     default_action = "The operator must re-enter the provider's key."
+
+
+class OwnKeyRefused(InvalidCredentials):
+    """The provider refused the key that the caller keeps here or has passed."""
+
+    code = "own_key_refused"
+    default_action = "Check the key at the provider, then enter it again or pass another one."
 
 
 class ProviderRateLimited(ProviderError):
@@ -320,27 +328,22 @@ class ContextOverflow(ProviderRefused):
 
 
 class NetworkFailure(ProviderError):
-    """Cannot reach the provider, or the connection broke; `source` says how. `sent`: a byte may have reached it.
-
-    `unanswered`: the provider closed the connection without a byte of an answer, and was not asked again since.
-    """
+    """Cannot reach the provider, or the connection broke; `source` says how. `unanswered`: the provider closed the
+    connection without a byte of an answer, and was not asked again since."""
 
     code = "provider_unreachable"
     retryable = True
     default_action = "Send the request again; if it stays so, the operator should check the network."
-    sent: bool = True
     unanswered: bool = False
     source: str = ""
 
 
 class ProviderTimeout(ProviderError):
-    """The provider did not answer in time. `sent`: a request byte may have reached it. `duration` is how many seconds
-    the gateway had waited, None: not known."""
+    """The provider did not answer in time. `duration` is how many seconds the gateway had waited, None: not known."""
 
     code = "provider_timeout"
     retryable = True
     default_action = "Send the request again, or use a faster model."
-    sent: bool = True
     duration: float | None = None
 
 

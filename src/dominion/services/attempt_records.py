@@ -41,7 +41,7 @@ def failed_attempt(meter: Meter, error: ProviderError, at: float, latency_ms: in
 def _cost_nothing(error: ProviderError) -> bool:
     """The provider refused it with a status, or the request never left."""
     refused = error.status is not None and error.status != _OK
-    return refused or not getattr(error, "sent", True) or isinstance(error, InvalidCredentials)
+    return refused or not error.sent or isinstance(error, InvalidCredentials)
 
 
 class AttemptLog:

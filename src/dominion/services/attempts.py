@@ -9,7 +9,14 @@ from typing import cast
 import msgspec
 
 from dominion.domain.contracts import Call, Clock, Envelope, Exchange, Upstream
-from dominion.domain.errors import LossyTranslation, ProviderError, ProviderUnavailable, UnexpectedResponse
+from dominion.domain.errors import (
+    InvalidCredentials,
+    LossyTranslation,
+    OwnKeyRefused,
+    ProviderError,
+    ProviderUnavailable,
+    UnexpectedResponse,
+)
 from dominion.domain.messages import Started
 from dominion.rules.retry import told_wait
 from dominion.services.metering import Meter
@@ -200,8 +207,10 @@ class Attempts:
         error = route.dialect.read_error(route.slot.row.name, status, body)
         if route.dialect is not meter.call.door or route.own is not None:
             error.verbatim = b""
-        if route.own is not None:  # a provider may repeat the key that it refuses
-            error.message = route.own.hidden(error.message)
+        if route.own is not None:
+            if isinstance(error, InvalidCredentials):
+                error = OwnKeyRefused(error.message, provider=error.provider, status=status)
+            error.message = route.own.hidden(error.message)  # a provider may repeat the key that it refuses
         return error
 
 

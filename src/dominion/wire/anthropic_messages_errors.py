@@ -38,6 +38,7 @@ _TYPES: Mapping[type[e.DominionError], str] = {
     e.Forbidden: "permission_error",
     e.LimitExceeded: "rate_limit_error",
     e.CallerError: "invalid_request_error",
+    e.OwnKeyRefused: "authentication_error",
     e.ProviderRateLimited: "rate_limit_error",
     e.ModelNotAvailable: "not_found_error",
     e.ProviderRefused: "invalid_request_error",

@@ -84,6 +84,7 @@ _TYPES: Mapping[type[e.DominionError], tuple[str, str | None]] = {
     e.QuotaExceeded: ("insufficient_quota", "insufficient_quota"),
     e.LimitExceeded: ("rate_limit_error", "rate_limit_exceeded"),
     e.CallerError: ("invalid_request_error", None),
+    e.OwnKeyRefused: ("authentication_error", None),
     e.ProviderRateLimited: ("rate_limit_error", "rate_limit_exceeded"),
     e.ModelNotAvailable: ("invalid_request_error", "model_not_found"),
     e.ProviderRefused: ("invalid_request_error", None),

@@ -22,6 +22,7 @@ STATUS: dict[type[e.DominionError], int] = {
     e.TooManyConcurrent: 429,
     e.ProviderError: 502,
     e.InvalidCredentials: 502,
+    e.OwnKeyRefused: 401,
     e.ProviderRateLimited: 429,
     e.ProviderQuota: 502,
     e.ModelNotAvailable: 404,
