@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from tests.whole.program import Program
+from tests.whole.program import ADMIN_TOKEN, Program
 
 CLOSE = "connection: close\r\n"
 
@@ -88,3 +88,22 @@ def test_a_caller_who_leaves_with_the_body_half_sent_leaves_nothing_behind(progr
             connection.sendall(request(key, "never")[:-5])
     assert program.chat(key).status == 200
     assert program.usage(user)["requests"] == 1
+
+
+def test_an_operator_who_leaves_with_the_body_half_sent_is_no_defect(program: Program) -> None:
+    host, port = program.url.removeprefix("http://").split(":")
+    head = f"POST /admin/users HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {ADMIN_TOKEN}\r\n"
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(f"{head}content-type: application/json\r\ncontent-length: 50\r\n\r\n{{".encode())
+        assert program.ask("GET", "/health").status == 200
+    for _ in range(3):
+        assert program.ask("GET", "/health").status == 200
+    assert [line for line in program.lines if "defect" in line] == []
+
+
+def test_a_refused_body_ends_the_connection_and_says_so_once(program: Program) -> None:
+    _, key = program.user()
+    head = request(key, "large").split(b"\r\n\r\n")[0]
+    heard = exchange(program, re.sub(rb"content-length: \d+", b"content-length: 999999999", head) + b"\r\n\r\n")
+    assert statuses(heard) == [413]
+    assert heard.lower().count(b"connection: close") == 1

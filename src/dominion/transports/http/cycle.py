@@ -176,8 +176,6 @@ class Cycle:
         head = [STATUS_LINE[status]]
         for name, value in headers:
             head += (name, b": ", value, b"\r\n")
-            if name == b"connection":
-                self.keep_alive = False
         if not self.keep_alive:
             head.append(_CLOSE)
         return head

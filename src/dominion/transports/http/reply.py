@@ -62,7 +62,7 @@ class HttpReply:
             return
         headers = [JSON, (b"x-request-id", self.request_id.encode()), *headers_of(error)]
         if close:
-            headers.append((b"connection", b"close"))
+            self._cycle.keep_alive = False
         verbatim = error.verbatim if isinstance(error, ProviderError) else b""
         body = verbatim or self.door.write_error(error, self.request_id)
         self.plain(status_of(error, self.door.name), body, headers)

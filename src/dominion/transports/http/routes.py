@@ -21,7 +21,15 @@ from dominion.transports.http.completions import RequestIds
 from dominion.transports.http.errors import headers_of, status_of
 from dominion.transports.http.guard import AdminGate, IpGuard
 from dominion.transports.http.metrics import MetricsPage
-from dominion.transports.http.request import address_of, bearer, check_json, key_of, read_body, with_google_key
+from dominion.transports.http.request import (
+    CallerGone,
+    address_of,
+    bearer,
+    check_json,
+    key_of,
+    read_body,
+    with_google_key,
+)
 
 LOG = logging.getLogger("dominion.http")
 LARGEST_BODY = 256 * 1024
@@ -109,6 +117,8 @@ class Routes:
                 response = await run(request)
             except DominionError as error:
                 return self._failure(error, request, request_id)
+            except CallerGone:
+                return Response(status_code=400)  # nobody reads it
             except Exception:
                 LOG.exception("%s: a defect of the gateway", request_id)
                 return self._failure(Internal("Something went wrong inside the gateway."), request, request_id)
