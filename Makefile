@@ -15,6 +15,12 @@ LOCAL := $(VENV)/.installed-local
 DEV := $(VENV)/.installed-dev
 SDK := $(VENV)/.installed-anthropic-0
 
+# All tests run in two processes, each taking over from the other when it is done; some (ARGS) in one, which starts sooner.
+PYTEST := $(BIN)/python -m pytest $(or $(ARGS),-n 2 --dist worksteal --max-worker-restart 0)
+
+# The tests start the program hundreds of times: compile it once, also where the environment says not to keep that.
+test test-watch sizes coverage soak: export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -30,10 +36,10 @@ dev: $(RUN) ## start the gateway, and again whenever its source changes
 	@$(BIN)/python -m tools.watch src -- $(BIN)/dominion serve
 
 test: $(DEV) $(SDK) try-local ## run the tests (ARGS="tests/rules -k budget" for some of them)
-	$(BIN)/python -m pytest $(ARGS)
+	$(PYTEST)
 
 test-watch: $(DEV) $(SDK) try-local ## run the tests, and again whenever source or tests change
-	@$(BIN)/python -m tools.watch src tests -- $(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m tools.watch src tests -- $(PYTEST)
 
 check: format lint types floors sizes test ## all that must pass before a commit
 

@@ -5,6 +5,7 @@ import os
 import secrets
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,11 +46,12 @@ class Caller:
 
 @dataclass
 class Gateway:
-    """The gateway process and how to start it again on the same data."""
+    """The gateway process and how to start it again on the same data; `more` settings as environment variables."""
 
     children: Children
     home: Path
     command: list[str]
+    more: Mapping[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     admin_token: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     process: subprocess.Popen[bytes] | None = None
@@ -65,6 +67,7 @@ class Gateway:
             "DOMINION_CONFIG": str(self.home / "dominion.toml"),
             "ADMIN_TOKEN": self.admin_token,
             "RATE_LIMIT_MAX": "0",
+            **self.more,
         }
         self.process = self.children.start(self.command, role=SERVER, log=self.home / "gateway.log", env=env)
 
@@ -138,11 +141,11 @@ def program() -> list[str]:
     return [str(path), "serve"]
 
 
-def make_gateway(children: Children, home: Path, command: list[str], mock_port: int) -> Gateway:
-    """Write its configuration, with nothing from the environment of the person who runs the bench."""
+def make_gateway(children: Children, home: Path, command: list[str], mock_port: int, **more: str) -> Gateway:
+    """Write its configuration, with nothing from the environment of the person who runs the bench but `more`."""
     home.mkdir()
     (home / "dominion.toml").write_text(_CONFIG.format(provider=PROVIDER, model=MODEL, port=mock_port))
-    return Gateway(children=children, home=home, command=command)
+    return Gateway(children=children, home=home, command=command, more=more)
 
 
 def _text(answer: object, name: str) -> str:

@@ -22,7 +22,16 @@ _METHOD = """\
    with a 95 % bootstrap interval. Ratios survive a noisy machine; absolute numbers are information.
 4. The control is the same against the same in the same rounds (nginx and a second nginx; accepted and accepted
    again): it must be 1.00 within the limit, or the row is VOID.
-5. Fail closed: every answer a 200 with all its events; answers = requests at the mock = rows in the ledger; or VOID.
+5. Rows 11 to 13 compare gateways with gateways in the same way; their control is one more gateway like the first, in
+   a process of its own. PostgreSQL and Valkey share the core of the load; what they use is printed beside the row and
+   is not among the gateway's CPU.
+6. Row 12: two cores cannot hold two workers and their load, so a worker gets half a core, whether there is one or two
+   of them. Two workers share the core of the servers; one shares it with a process that never rests (the scheduler
+   gives each half). Perfect workers come to 2.00. That says nothing about more than two workers, or about memory
+   bandwidth between cores; locks between workers, leases and lost batching are in it.
+7. Row 13: 100,000 keys, 10,000 users and 1,000,000 rows of 30 days with their sums, put in through the program's own
+   schema; the caller is the same as on the empty database.
+8. Fail closed: every answer a 200 with all its events; answers = requests at the mock = rows in the ledger; or VOID.
 """
 
 

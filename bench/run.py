@@ -17,10 +17,13 @@ from bench.figures import (
     cpu_per_event,
     cpu_per_request,
     cpu_per_translated_event,
+    flat,
     footprint,
     memory_per_stream,
     rejects,
+    shared_database,
     stale_connections,
+    workers,
 )
 from bench.gateway import make_gateway, program
 from bench.nginx import start_nginx
@@ -70,7 +73,12 @@ def _parser() -> argparse.ArgumentParser:
         help="about 75 s, for a first look: its few rounds are often VOID; no RESULTS.md",
     )
     parser.add_argument("--without-gateway", action="store_true", help="only nginx against nginx: a check of the bench")
-    parser.add_argument("--only", metavar="WORD", default="", help="only figures whose name holds this word")
+    parser.add_argument(
+        "--only",
+        metavar="WORDS",
+        default="",
+        help="only figures whose name holds one of these words, which commas part",
+    )
     parser.add_argument("--output", type=Path, help="where to write the table")
     return parser
 
@@ -87,10 +95,13 @@ def _measure(children: Children, home: Path, plan: Plan, command: list[str] | No
         "memory_per_stream": memory_per_stream.measure,
         "cpu_per_request": cpu_per_request.measure,
         "rejects": rejects.measure,
+        "shared_database": shared_database.measure,
+        "workers": workers.measure,
+        "flat": flat.measure,
     }
     rows = []
     for name, figure in figures.items():
-        if only in name:
+        if any(word in name for word in only.split(",")):
             start = time.monotonic()
             for row in _rows(name, figure, setting):
                 rows.append(row)

@@ -4,10 +4,10 @@ import http.client
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench.gateway import Caller, Gateway
+from bench.gateway import Caller, Gateway, make_gateway
 from bench.mock import answer_body
 from bench.processes import wait_until
 from bench.provider import Mock
@@ -28,6 +28,7 @@ class Plan:
     rounds: int
     block_s: int
     few_rounds: int
+    some_rounds: int
     latency_blocks: int
     stream_rounds: int
     streams: int
@@ -41,6 +42,7 @@ FULL = Plan(
     rounds=20,
     block_s=1,
     few_rounds=12,
+    some_rounds=8,
     latency_blocks=40,
     stream_rounds=8,
     streams=64,
@@ -53,6 +55,7 @@ QUICK = Plan(
     rounds=3,
     block_s=1,
     few_rounds=1,
+    some_rounds=1,
     latency_blocks=6,
     stream_rounds=1,
     streams=32,
@@ -124,6 +127,21 @@ class Setting:
     def run_wrk(self, target: Target, keys: Sequence[str], *, connections: int, seconds: int) -> WrkResult:
         """The same without any check."""
         return run_wrk(self.home, target.port, completion_body(), keys, connections=connections, seconds=seconds)
+
+    @contextmanager
+    def another(self, name: str, *options: str, **more: str) -> Iterator["Setting"]:
+        """The same with another gateway, started with these options and settings, and with books of its own."""
+        assert self.gateway is not None  # noqa: S101 -- asked by the caller
+        first = self.gateway
+        gateway = make_gateway(
+            first.children, self.home / name, [*first.command, *options], self.mock.port, **first.more, **more
+        )
+        gateway.start()
+        try:
+            gateway.wait_for_health()
+            yield replace(self, gateway=gateway, caller=gateway.add_caller("bench"), books=Books())
+        finally:
+            gateway.stop()
 
     def check_ledger(self) -> None:
         """Rows in the gateway's ledger = requests that the mock got through it. Raises VoidError."""

@@ -9,7 +9,7 @@ from tests.requirements import PROMISES
 from tools.promises import Collected
 
 ROOT = Path(__file__).parents[1]
-pytest_plugins = ("tests.servers.fixtures",)
+pytest_plugins = ("tests.servers.fixtures", "tests.whole.canary_run")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -6,7 +6,9 @@ fails when a promise has no test, or a deferred one has. This file never holds a
 
 from typing import NamedTuple
 
+from tests.requirements_analytics import ANALYTICS
 from tests.requirements_budgets import BUDGETS
+from tests.requirements_later import LATER
 from tests.requirements_own_keys import OWN_KEYS
 from tests.requirements_prices import PRICES
 from tests.requirements_registry import REGISTRY
@@ -194,7 +196,7 @@ _COMPATIBLE = (
     "stepfun lmstudio llamacpp localai litellm"
 )
 
-# What documents whose issues come later promise, and tests prove already.
+# What documents 002 to 004 promise, besides the topics that have files of their own.
 EARLY = (
     Promise("002-022", "Callers may write claude-3-opus, gpt-4 and claude-3-sonnet."),
     Promise("002-023", "claude-3-opus can be asked for."),
@@ -314,19 +316,24 @@ EARLY = (
 )
 
 
-def _later(document: str, count: int, reason: str) -> tuple[Promise, ...]:
-    """The promises of a document whose issue has not come yet, deferred but for the early ones."""
-    topics = (*BUDGETS, *OWN_KEYS, *PRICES, *REGISTRY, *ROUTER, *WIRE)
-    early = {promise.id: promise for promise in (*EARLY, *(Promise(*each) for each in topics))}
+def _all(document: str, count: int) -> tuple[Promise, ...]:
+    """The promises of a document: those that tests prove, in words, and those that come later, with the reason."""
+    topics = (*ANALYTICS, *BUDGETS, *OWN_KEYS, *PRICES, *REGISTRY, *ROUTER, *WIRE)
+    proved = {promise.id: promise for promise in (*EARLY, *(Promise(*each) for each in topics))}
     text = f"as numbered in the checklist of document {document}"
     numbers = (f"{document}-{number:03}" for number in range(1, count + 1))
-    return tuple(early.get(name) or Promise(name, text, deferred=reason) for name in numbers)
+    return tuple(proved.get(name) or Promise(name, text, deferred=_reason(name)) for name in numbers)
+
+
+def _reason(name: str) -> str:
+    """Why a promise is deferred, "": it is open."""
+    return next((reason for first, last, reason in LATER if first <= name <= last), "")
 
 
 PROMISES: tuple[Promise, ...] = (
     *USER_VIEW,
     *OPERATOR_VIEW,
-    *_later("002", 67, "Billing, analytics, Cap'n Web and MCP come with later issues."),
-    *_later("003", 237, "Screens and analytics come later; models are the catalogue's rows, and usage is the ledger."),
-    *_later("004", 108, "The 42 providers and the router come with the next issue."),
+    *_all("002", 67),
+    *_all("003", 237),
+    *_all("004", 108),
 )

@@ -1,6 +1,8 @@
-"""The promises of document 003 about budgets that tests prove: number and words, for requirements.py."""
+"""The promises of documents 002 and 003 about budgets that tests prove: number and words, for requirements.py."""
 
 BUDGETS: tuple[tuple[str, str], ...] = (
+    ("002-044", "Spend has limits."),
+    ("002-045", "And somebody hears of it before they are reached."),
     ("003-134", "A budget belongs to one provider."),
     ("003-135", "It may cap the US dollars of a day."),
     ("003-136", "And those of a month."),

@@ -34,6 +34,7 @@ TITLES = {
     "router": "Who is asked, in which order, and how often",
     "fallback": "Other models, when the wanted one does not answer",
     "aliases": "Names for models",
+    "alerts": "Who is told of limits that fill up, and how",
 }
 
 

@@ -84,7 +84,7 @@ def test_a_script_agrees_beforehand(run: Run, server: Scripted) -> None:
     assert "x-dominion-ask" not in server.asked[0].headers
 
 
-@pytest.mark.promise("003-179")
+@pytest.mark.promise("003-132", "003-179")
 @pytest.mark.parametrize(("reply", "code", "asked"), [("y\n", 0, 2), ("n\n", 6, 1), ("\n", 6, 1)])
 def test_a_person_is_asked_and_what_they_agree_to_runs(
     folder: Path, server: Scripted, reply: str, code: int, asked: int

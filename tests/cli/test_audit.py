@@ -92,3 +92,32 @@ def test_an_empty_log_is_whole_and_a_wrong_anchor_is_told(run: Run, folder: Path
     for wrong in ("10", "ten:00", "0:00", "-1:" + "00" * 32, "10:" + "00" * 31):
         result = run("audit", "verify", f"--anchor={wrong}")
         assert (result.exit_code, "NUMBER:HASH" in result.stderr) == (2, True)
+
+
+def test_a_file_that_anchors_stand_in_is_held_against_the_log(run: Run, data: Path) -> None:
+    log = data.parent / "gateway.log"
+    lines = []
+    for count in (3, 4):
+        lines.append(
+            f"2026-11-21 WARNING dominion.alerts The audit log's anchor is {told(run, code=0)['anchor']}. (...)\n"
+        )
+        add(data, count)
+    log.write_text("".join([*lines, *lines]))
+    assert told(run, "--anchors", str(log), code=0)["entries"] == 17
+    assert run("audit", "verify", "--anchors", str(log)).stdout.startswith("Entries: 17. Wrong: 0. Anchors: 2.\n")
+    run_sql(data, "DELETE FROM audit_log WHERE number > 12")
+    assert told(run, code=0)["entries"] == 12
+    found = told(run, "--anchors", str(log), code=1)
+    assert found["faults"] == [{"number": 13, "what": "The log ends at entry 12; it had 13 when the anchor was taken."}]
+    (data.parent / "empty").touch()
+    assert run("audit", "verify", "--anchors", str(data.parent / "empty")).exit_code == 2
+
+
+def test_a_log_that_was_written_anew_with_the_sealing_key_does_not_fit_an_anchor_outside(run: Run, data: Path) -> None:
+    anchor = told(run, code=0)["anchor"]
+    run_sql(data, "DELETE FROM audit_log")
+    run_sql(data, "UPDATE change_counters SET value = 0 WHERE name = 'audit'")
+    add(data, 5)
+    add(data, 6)
+    assert told(run, code=0)["entries"] == 11
+    assert [fault["number"] for fault in told(run, "--anchor", anchor, code=1)["faults"]] == [10]

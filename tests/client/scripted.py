@@ -10,6 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from tests.whole.canary_run import keep_heard
+
 LONGEST_WAIT = 20.0
 """Seconds."""
 
@@ -117,3 +119,4 @@ def scripted(answers: Mapping[str, Said], tls: ssl.SSLContext | None = None) -> 
         listening.shutdown()
         thread.join()
         listening.server_close()
+        keep_heard(server.url, [(asked.path, asked.headers, asked.body) for asked in server.asked])

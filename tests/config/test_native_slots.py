@@ -210,7 +210,7 @@ def test_vertexs_project_and_location_may_be_others(signed_in: Path) -> None:
     assert addresses(gemini)[0] == "https://aiplatform.eu.rep.googleapis.com"
 
 
-@pytest.mark.promise("004-068")
+@pytest.mark.promise("002-065", "004-068")
 def test_gemini_is_reached_by_its_own_api_and_by_the_compatible_one(tmp_path: Path) -> None:
     compatible = '[[providers.openai_compat]]\nid = "gemini"\napi_key = "AIza-c"\n'
     for name in ("GEMINI_API_KEY", "GOOGLE_AI_API_KEY", "GOOGLE_API_KEY"):

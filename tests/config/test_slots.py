@@ -68,7 +68,7 @@ api_key = "sk-y"
     assert b"\r\nauthorization: Bearer gsk_x\r\n" in groq.head
 
 
-@pytest.mark.promise("001-024", "001-025", "004-100")
+@pytest.mark.promise("001-024", "001-025", "002-063", "002-064", "004-100")
 def test_keys_of_the_environment_configure_both_providers_beside_a_toml_file(tmp_path: Path) -> None:
     groq = '[[providers.openai_compat]]\nid = "groq"\napi_key = "gsk_x"\n'
     environ = {"OPENAI_API_KEY": "sk-env", "ANTHROPIC_API_KEY": "sk-ant-env"}

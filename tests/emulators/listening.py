@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from tests.whole.canary_run import keep_heard
+
 
 class Asked(NamedTuple):
     """A request as it came; header names in lower case."""
@@ -20,13 +22,17 @@ Answering = Callable[[Asked, asyncio.StreamReader, asyncio.StreamWriter], Awaita
 
 
 class Listening:
-    """One listener for each function that answers; `urls` in their order, known inside the `with`."""
+    """One listener for each function that answers; `urls` in their order, known inside the `with`.
+
+    `heard` is all that came: which of the functions was asked, and what.
+    """
 
     def __init__(self, *answering: Answering) -> None:
         self._answering = answering
         self._failures: list[Exception] = []
         self._ready = threading.Event()
         self.urls: list[str] = []
+        self.heard: list[tuple[int, Asked]] = []
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
@@ -39,13 +45,14 @@ class Listening:
     ) -> None:
         self._loop.call_soon_threadsafe(self._stopping.set)
         self._thread.join(10)
+        keep_heard(self.urls[0], [(asked.path, asked.headers, asked.body) for _, asked in self.heard])
         assert self._failures == []
 
     async def _serve(self) -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
         servers = [
-            await asyncio.start_server(self._connection(answer), "127.0.0.1", 0, limit=1 << 20, backlog=1024)
-            for answer in self._answering
+            await asyncio.start_server(self._connection(number), "127.0.0.1", 0, limit=1 << 20, backlog=1024)
+            for number in range(len(self._answering))
         ]
         self.urls = [f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}" for server in servers]
         self._ready.set()
@@ -57,10 +64,12 @@ class Listening:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
 
-    def _connection(self, answer: Answering) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+    def _connection(self, number: int) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             try:
-                await answer(await _request(reader), reader, writer)
+                asked = await _request(reader)
+                self.heard.append((number, asked))
+                await self._answering[number](asked, reader, writer)
             except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 pass  # the gateway has hung up, or the test is over
             except Exception as error:  # noqa: BLE001 - whatever it is, the end of the test raises it

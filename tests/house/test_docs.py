@@ -99,7 +99,7 @@ def test_the_changelog_knows_the_version() -> None:
     assert f"## [{PROJECT['project']['version']}]" in read("CHANGELOG.md")
 
 
-@pytest.mark.promise("001-069")
+@pytest.mark.promise("001-069", "002-067")
 def test_the_licence_is_mit() -> None:
     assert read("LICENSE").startswith("MIT License\n\nCopyright (c) 2026 Dominion contributors\n")
     assert PROJECT["project"]["license"] == "MIT"

@@ -53,8 +53,15 @@ def test_one_word_installs_what_is_pinned_and_only_with_its_hashes() -> None:
 
 
 @pytest.mark.promise("001-066")
-def test_one_word_runs_the_tests() -> None:
-    assert ".venv/bin/python -m pytest" in make("-n", "test")
+def test_one_word_runs_the_tests_all_of_them_in_two_processes_and_some_in_one() -> None:
+    assert ".venv/bin/python -m pytest -n 2 " in make("-n", "test", "ARGS=")
+    some = "tests/rules -k budget"
+    assert f".venv/bin/python -m pytest {some}\n" in make("-n", "test", f"ARGS={some}")
+
+
+@pytest.mark.parametrize("word", ["soak", "bench", "coverage"])
+def test_what_is_measured_is_measured_in_one_process(word: str) -> None:
+    assert "-n 2" not in make("-n", word, "ARGS=")
 
 
 @pytest.mark.promise("001-068")

@@ -31,6 +31,7 @@ def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(wheel: zipfi
     assert built == expected
 
 
+@pytest.mark.promise("002-005")
 def test_the_wheel_installs_both_commands_and_carries_its_licence(wheel: zipfile.ZipFile) -> None:
     info = "dominion_gateway-0.1.0.dist-info"
     commands = wheel.read(f"{info}/entry_points.txt").decode()

@@ -33,7 +33,7 @@ def entries(count: int, key: bytes = KEY, head: Anchor = Anchor(0, BEGINNING)) -
 
 
 def faults(log: Sequence[AuditEntry], anchor: Anchor | None = None) -> list[Fault]:
-    chain = Chain(KEY, anchor)
+    chain = Chain(KEY, filter(None, [anchor]))
     return chain.take(log) + chain.end()
 
 
@@ -158,3 +158,15 @@ def test_a_hundred_thousand_entries_are_checked_page_by_page() -> None:
 def test_hashes_of_equal_entries_differ_by_their_place() -> None:
     hashes = [link(KEY, before.hash, replace(entry, number=1)) for before, entry in pairwise(entries(4))]
     assert len(set(hashes)) == 3
+
+
+def test_every_one_of_several_anchors_must_fit() -> None:
+    log = list(entries(9))
+    anchors = [anchor_of(log[:count]) for count in (2, 5, 9)]
+    chain = Chain(KEY, anchors)
+    assert chain.take(log) + chain.end() == []
+    anew = [*log[:3], *entries(6, KEY, Anchor(3, b"x" * 32))]
+    found = Chain(KEY, [*anchors, Anchor(2, b"y" * 32)])
+    assert {fault.number for fault in found.take(anew)} >= {2, 4, 5, 9}
+    cut = Chain(KEY, anchors)
+    assert [fault.number for fault in cut.take(log[:6]) + cut.end()] == [7]

@@ -61,7 +61,7 @@ def test_the_cheapest_that_can_is_recommended_for_light_tasks_and_the_dearest_af
         {"context_window": 4_000},
         {"max_output": 499},
     ],
-    ids=str,
+    ids=["deprecated", "no price", "an ability too few", "no abilities", "short context", "short answers"],
 )
 def test_a_model_that_cannot_do_it_is_never_recommended(unfit: dict[str, object]) -> None:
     broken = replace(model("broken", Price(1, 1)), **unfit)
@@ -94,6 +94,7 @@ def test_a_difference_is_exact_to_a_nano_dollar_and_has_the_right_sign(a: Price,
     assert difference(a, a, tokens) == 0
 
 
+@pytest.mark.promise("003-131")
 @pytest.mark.parametrize(
     ("nano", "text"),
     [

@@ -17,14 +17,20 @@ from tests.servers.programs import Postgres, Valkey
 
 
 @pytest.fixture(scope="session")
-def postgres_address() -> Iterator[str]:
+def postgres_server() -> Iterator[Postgres]:
+    """The server that tests share; each process of a run has one, as the tests of two could wait for each other."""
+    with Postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_address(request: pytest.FixtureRequest) -> str:
     """The address of the server that tests share, with a database to connect to."""
     given = os.environ.get("DOMINION_TEST_DATABASE_URL")
     if given:
-        yield given
-        return
-    with Postgres() as server:
-        yield server.url("postgres")
+        return given
+    server: Postgres = request.getfixturevalue("postgres_server")
+    return server.url("postgres")
 
 
 @pytest.fixture
@@ -40,9 +46,9 @@ def postgres_url(postgres_address: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def own_postgres() -> Iterator[Postgres]:
+def own_postgres(postgres_server: Postgres) -> Iterator[Postgres]:
     """A server of the test's own, which it may stop and kill."""
-    with Postgres() as server:
+    with Postgres(like=postgres_server) as server:
         yield server
 
 

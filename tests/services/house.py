@@ -223,7 +223,7 @@ class House:
             aliases=aliases,
         )
         self.budgets = MemoryBudgets()
-        self.scopes = Scopes(self.budgets, self.ledger, self.posting, self.admission, self.clock)
+        self.scopes = Scopes(self.budgets, self.ledger, self.posting, self.admission)
         self.completions = Completions(
             routing,
             self.admission,

@@ -70,9 +70,7 @@ class Process:
             self.stores.allowances, name, self.posting, clock, house.others_answer, rate_window=60.0
         )
         self.admission = Admission(self.stores.ledger, self.posting, clock, 60.0, self.allowances)
-        self.scopes = Scopes(
-            self.stores.budgets, self.stores.ledger, self.posting, self.admission, clock, self.allowances
-        )
+        self.scopes = Scopes(self.stores.budgets, self.stores.ledger, self.posting, self.admission, self.allowances)
 
     async def ask(self, user: User, ask: Ask) -> Hold:
         """Admit a request of the customer "acme". Raises LimitExceeded, StorageUnavailable."""

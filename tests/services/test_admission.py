@@ -1,5 +1,6 @@
 """Holds are set aside before and replaced by the truth after, in the windows of their admission."""
 
+import msgspec
 import pytest
 
 from dominion.domain.errors import QuotaExceeded, StorageUnavailable
@@ -95,3 +96,24 @@ async def test_a_lowered_cap_is_what_the_hold_record_says() -> None:
     assert (held.grant.output_cap, held.grant.lowered) == (30, True)
     (recorded,) = journal.left
     assert getattr(recorded, "output_cap", None) == 30
+
+
+async def test_a_record_made_before_midnight_and_held_after_it_belongs_to_the_new_day() -> None:
+    clock = HandClock(1_769_903_999.5)  # 2026-01-31T23:59:59.5Z
+    admission, standing = await house(Limits(), clock)
+    made = msgspec.structs.replace(hold(1), at=int(clock.now() * 1000))
+    clock.move(1)
+    held = admission.hold(standing, ASK, made)
+    assert (held.at, held.record.at) == (1_769_904_000_000, 1_769_904_000_000)
+    assert held.day.number == held.at // 86_400_000
+
+
+async def test_a_clock_that_is_set_back_dates_nothing_into_a_day_that_is_over_here() -> None:
+    clock = HandClock(1_769_904_000.0)  # 2026-02-01T00:00:00Z
+    admission, standing = await house(Limits(), clock)
+    clock.move(-3600)
+    made = msgspec.structs.replace(hold(1), at=int(clock.now() * 1000))
+    held = admission.hold(standing, ASK, made)
+    assert (held.at, held.day.number) == (1_769_904_000_000, 1_769_904_000 // 86_400)
+    other = await admission.standing(User("usr_2", "B", None, "active", Limits(), 0))
+    assert (other.day.number, other.month.number) == (standing.day.number, standing.month.number)

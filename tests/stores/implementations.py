@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from dominion.domain.stores import (
+    AnalyticsStore,
     AttemptStore,
     AuditStore,
     LedgerStore,
@@ -16,11 +17,13 @@ from dominion.domain.stores import (
     RegistryStore,
     SettingsStore,
 )
+from dominion.stores.analytics import SqlAnalytics
 from dominion.stores.attempts import SqlAttempts
 from dominion.stores.audit import SqlAudit
 from dominion.stores.database import Database
 from dominion.stores.ledger import SqlLedger
 from dominion.stores.memory import MemoryLedger, MemoryPeople, MemorySettings
+from dominion.stores.memory_analytics import MemoryAnalytics
 from dominion.stores.memory_attempts import MemoryAttempts
 from dominion.stores.memory_prices import MemoryPrices
 from dominion.stores.memory_registry import MemoryAudit, MemoryRegistry
@@ -45,6 +48,7 @@ class Stores(NamedTuple):
     audit: AuditStore
     prices: PriceStore
     attempts: AttemptStore
+    analytics: AnalyticsStore
 
 
 Making = Callable[[], AbstractAsyncContextManager[Stores]]
@@ -62,6 +66,7 @@ async def in_memory() -> AsyncIterator[Stores]:
         MemoryAudit(AUDIT_KEY),
         MemoryPrices(),
         MemoryAttempts(ledger),
+        MemoryAnalytics(ledger),
     )
 
 
@@ -78,6 +83,7 @@ async def in_database(target: Path | str) -> AsyncIterator[Stores]:
             SqlAudit(database, AUDIT_KEY),
             SqlPrices(database),
             SqlAttempts(database),
+            SqlAnalytics(database),
         )
     finally:
         await database.close()

@@ -28,7 +28,7 @@ async def run(database: Database, statement: str) -> None:
 
 async def checked(audit: AuditStore, anchor: Anchor | None = None, page: int = 7) -> tuple[list[Fault], Anchor]:
     """What reading the whole log in pages finds, and its head."""
-    chain, found, after = Chain(AUDIT_KEY, anchor), list[Fault](), 0
+    chain, found, after = Chain(AUDIT_KEY, filter(None, [anchor])), list[Fault](), 0
     while entries := await audit.entries(after=after, limit=page):
         found += chain.take(entries)
         after = entries[-1].number
@@ -44,6 +44,7 @@ async def test_an_entry_is_read_as_it_was_written(stores: Stores) -> None:
     assert await stores.audit.entries() == [first, second]
     assert len(first.hash) == len(second.hash) == 32
     assert await checked(stores.audit) == ([], Anchor(2, second.hash))
+    assert await stores.audit.newest() == second
 
 
 async def test_what_the_caller_changes_later_does_not_change_the_entry(stores: Stores) -> None:

@@ -85,6 +85,13 @@ async def test_providers_have_windows_always_and_runs_from_the_day_that_runs_hav
     ]
 
 
+async def test_a_run_with_caps_of_its_own_is_counted_though_not_every_run_has_caps(kept: Kept) -> None:
+    budgets, ledger, _ = kept
+    await budgets.put_budget("run:r1", ScopeLimits(hard_run_tokens=1), AT // 1000)
+    await ledger.add([row(1, run="r1"), row(2, run="r1")])
+    assert await ledger.windows([("run:r1", "r", 0)]) == [Totals(2, 306, 1_545_000)]
+
+
 KEY: WindowKey = ("user:usr_1", "m", MONTH)
 LIMIT = Amount(1 << 62, 1 << 62, 10_000_000)
 

@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from dominion.domain.errors import StorageUnavailable
 from dominion.domain.records import Outcome, Totals, UsageRow, UsageSummary
+from dominion.rules.windows import day_from_iso
 from dominion.stores import ledger as ledger_module
 from dominion.stores.database import Database
 from dominion.stores.ledger import SqlLedger
@@ -120,6 +121,34 @@ async def test_a_summary_holds_both_its_first_and_its_last_day_and_no_other(stor
     found = await stores.ledger.summary(user_id=None, first_day=DAY, last_day=DAY + 1)
     assert [one.day for one in found] == ["2026-09-21", "2026-09-22"]
     assert [one.requests for one in found] == [1, 1]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 100])
+async def test_pages_of_a_summary_are_the_whole_of_it(stores: Stores, limit: int) -> None:
+    days = [0, 1, 1, 1, 4, 40, 41]
+    users = ["usr_2", "usr_1", "usr_1", "usr_2", "usr_1", "usr_9", "usr_1"]
+    rows = [
+        row(number, at=AT + day * 24 * HOUR - number % 2 * HOUR, user_id=user, model=f"m/{number % 3}")
+        for number, (day, user) in enumerate(zip(days, users, strict=True))
+    ]
+    await stores.ledger.add(rows)
+    first, last = DAY + 1, DAY + 40
+    whole = await stores.ledger.summary(user_id=None, first_day=first, last_day=last)
+    assert len(whole) == 5
+    pages: list[UsageSummary] = []
+    key = (0, "", "", "")
+    while page := await stores.ledger.summary_page(first, last, key, limit):
+        assert len(page) <= limit
+        pages += page
+        end = page[-1]
+        key = (day_from_iso(end.day), end.user_id, end.provider, end.model)
+    assert pages == whole
+    overall = await stores.ledger.overall(first, last)
+    assert overall.requests == sum(one.requests for one in whole)
+    assert overall.output_tokens == sum(one.output_tokens for one in whole)
+    assert overall.cost_nano == sum(one.cost_nano for one in whole)
+    nothing = await stores.ledger.overall(DAY - 9, DAY - 1)
+    assert (nothing.requests, nothing.cost_nano) == (0, 0)
 
 
 def test_the_columns_of_the_tables_are_the_fields_of_the_records() -> None:

@@ -116,8 +116,10 @@ async def test_statements_that_come_again_are_prepared(postgres_url: str) -> Non
 async def test_a_text_with_a_nul_stops_no_batch(postgres_url: str) -> None:
     async with opened(postgres_url) as database:
         ledger = SqlLedger(database)
-        assert await ledger.add([row(1, model="gpt\0x"), row(2)]) == 2
-        assert [one.model for one in await ledger.rows(user_id=None, limit=10)] == ["gpt-4o", "gpt\ufffdx"]
+        given = ["gpt\0x", "\0", r"a\u0000", "\\\0\\", r"\\u0000" + "\0\0", "\ud7ff\U0001f600\"'{}"]
+        assert await ledger.add([row(number, model=model) for number, model in enumerate(given)]) == len(given)
+        kept = [one.model for one in await ledger.rows(user_id=None, limit=10)]
+        assert kept[::-1] == [model.replace("\0", "\ufffd") for model in given]
 
 
 def test_many_may_open_a_new_database_at_once(postgres_url: str) -> None:

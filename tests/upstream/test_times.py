@@ -49,7 +49,7 @@ async def test_an_answer_that_does_not_begin_is_a_timeout(upstream: MakeUpstream
         began = asyncio.get_running_loop().time()
         with pytest.raises(ProviderTimeout, match="begin") as caught:
             await client.send(server.target(), b"{}")
-        assert SHORT <= asyncio.get_running_loop().time() - began < 1.0
+        assert SHORT <= asyncio.get_running_loop().time() - began < LONG
     assert caught.value.sent
 
 
@@ -92,7 +92,7 @@ async def test_the_whole_time_includes_the_connecting(upstream: MakeUpstream) ->
         began = asyncio.get_running_loop().time()
         with pytest.raises(ProviderTimeout) as caught:
             await client.send(server.target(), b"{}")
-        assert asyncio.get_running_loop().time() - began < 1.0
+        assert asyncio.get_running_loop().time() - began < LONG
     assert not caught.value.sent
 
 

@@ -6,7 +6,7 @@ from dominion.cli.main import main
 from dominion.domain.records import JournalRecord, UsageRow
 from dominion.stores.journal import FileJournal
 
-LATE = 0.05
+LATE = 0.3
 
 
 def make_late(journal: type[FileJournal]) -> None:

@@ -1,7 +1,8 @@
 """Callers in a process of their own: each keeps asking, and writes down what it was answered in full.
 
-Run as a program: `load.py URL KEY CALLERS LOG`. Every line of LOG is one answer that was read to its last byte:
-`nonce request-id-or-empty`. A connection that breaks is opened again; an answer that is cut is not written down.
+Run as a program: `load.py URL KEY CALLERS LOG`. Every line of LOG is the name of a request whose answer was read to its
+last byte; the name is the prompt and the label of the run. A connection that breaks is opened again; an answer that is
+cut is not written down.
 """
 
 import asyncio
@@ -10,7 +11,25 @@ import json
 import sys
 from pathlib import Path
 
-MODELS = (("faults/drip-3-4", True), ("faults/drip-2-5", False), ("faults/drip-6-2", True), ("faults/drip-1-1", False))
+MODELS = (
+    ("faults/drip-3-4", True),
+    ("faults/drip-2-5", False),
+    ("faults/drip-40-5", True),
+    ("faults/drip-6-2", True),
+    ("faults/drip-1-1", False),
+    ("faults/drip-12-20", True),
+)
+PAUSE = 0.1
+"""Seconds before a caller asks again whose request has failed."""
+
+
+class RefusedError(ConnectionError):
+    """An answer with another status than 200. `told_when`: it says when to come again."""
+
+    def __init__(self, head: bytes) -> None:
+        super().__init__(head[:40])
+        self.status = int(head[9:12])
+        self.told_when = b"\r\nretry-after:" in head.lower()
 
 
 async def caller(number: int, host: str, port: int, key: str, log: Path) -> None:
@@ -21,7 +40,7 @@ async def caller(number: int, host: str, port: int, key: str, log: Path) -> None
             try:
                 await ask(host, port, key, model, nonce, stream=stream)
             except (ConnectionError, asyncio.IncompleteReadError, OSError):
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(PAUSE)
             else:
                 answered.write(f"{nonce}\n")
 
@@ -29,17 +48,18 @@ async def caller(number: int, host: str, port: int, key: str, log: Path) -> None
 async def ask(host: str, port: int, key: str, model: str, nonce: str, *, stream: bool) -> None:
     """One request; raises unless the answer is a complete 200."""
     body = json.dumps(
-        {"model": model, "stream": stream, "max_tokens": 10, "messages": [{"role": "user", "content": nonce}]}
+        {"model": model, "stream": stream, "max_tokens": 50, "messages": [{"role": "user", "content": nonce}]}
     ).encode()
     reader, writer = await asyncio.open_connection(host, port)
     try:
         writer.write(
             b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %b\r\nconnection: close\r\n"
-            b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (key.encode(), len(body), body)
+            b"x-dominion-run: %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
+            % (key.encode(), nonce.encode(), len(body), body)
         )
         head = await reader.readuntil(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200"):
-            raise ConnectionError(head[:40])
+            raise RefusedError(head)
         if stream:
             await reader.readuntil(b"data: [DONE]\n\n")
         else:

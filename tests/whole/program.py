@@ -1,11 +1,14 @@
 """The real program in a process of its own, on port 0, with a folder of its own; and a small HTTP client for it."""
 
+import contextlib
 import http.client
 import json
 import os
 import queue
 import re
+import secrets
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,9 +18,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.whole.canary_run import Ear, planted
+
 START_SECONDS = 30.0
 ADMIN_TOKEN = "adm_for_tests_only_0123456789abcdef"
 COMMAND = (sys.executable, "-c", "from dominion.cli.main import main; main()")
+
+
+def own_port() -> str:
+    """A free port that nobody else gets between two starts: it is below those which the system gives for port 0."""
+    while True:
+        port = secrets.choice(range(10_000, 32_000))
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return str(port)
 
 
 class Answer:
@@ -59,8 +73,10 @@ class Program:
             "ADMIN_TOKEN": ADMIN_TOKEN,
             "RATE_LIMIT_MAX": "0",
             "ROUTER_RETRY_COUNT": "0",
+            **planted(),
             **environment,
         }
+        self._ear = Ear()
         folder.mkdir(parents=True, exist_ok=True)
         if toml:
             (folder / "dominion.toml").write_text(toml)
@@ -142,6 +158,7 @@ class Program:
             self.kill()
             raise
         self._reader.join()
+        self._ear.keep(self.folder, self.environment, self.lines)
         return code
 
     def kill(self) -> None:
@@ -150,6 +167,7 @@ class Program:
         self.process.kill()
         self.process.wait()
         self._reader.join()
+        self._ear.keep(self.folder, self.environment, self.lines)
 
     # --- talking to it
 
@@ -168,7 +186,9 @@ class Program:
         try:
             connection.request(method, path, raw, sent)
             answer = connection.getresponse()
-            return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+            told = Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+            self._ear.hear(path, raw, sent, told.body + str(told.headers).encode())
+            return told
         finally:
             connection.close()
 
@@ -177,6 +197,18 @@ class Program:
         answer = self.ask(method, path, body, token=self.admin_token)
         assert answer.status in (200, 201), (answer.status, answer.body)
         return answer.json
+
+    def operator(self, *words: str) -> str:
+        """What an operator's command that must succeed prints."""
+        run = subprocess.run(
+            [*COMMAND, *words, "--url", self.url],
+            env={**os.environ, "ADMIN_TOKEN": self.admin_token},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert run.returncode == 0, run.stderr
+        return run.stdout
 
     def user(self, **limits: Any) -> tuple[str, str]:
         """A new user with every limit lifted but those given, and a key: (user id, key)."""

@@ -69,6 +69,7 @@ def house(gateway: tuple[Program, FaultServer]) -> House:
 
 
 @pytest.mark.promise("000-007", "000-017", "000-022", "000-057", "001-008", "001-009", "001-043", "001-052")
+@pytest.mark.promise("002-017", "002-034")
 def test_quota_ledger_and_whoami_agree_after_every_kind_of_request(house: House) -> None:
     program, key = house.program, house.key
     assert house.agree() == (0, 0, Decimal(0))

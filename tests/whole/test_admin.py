@@ -158,6 +158,14 @@ def test_usage_is_summed_by_day_user_provider_and_model(program: Program) -> Non
     assert program.usage(other_id)["requests"] == 1
     everybody_s = operator(program, "GET", "/admin/usage").json
     assert [row for row in everybody_s["rows"] if row["user_id"] == user_id] == usage["rows"]
+    pages, after = [], ""
+    while after is not None:
+        page = operator(program, "GET", f"/admin/usage?limit=2&after={after}").json
+        assert page["totals"] == everybody_s["totals"]
+        pages += page["rows"]
+        after = page["next"]
+    assert pages == everybody_s["rows"]
+    assert operator(program, "GET", "/admin/usage?after=yesterday").status == 400
     past = operator(program, "GET", f"/admin/usage?user_id={user_id}&from=2020-01-01&to=2020-01-31").json
     assert (past["rows"], past["totals"]["cost_usd"]) == ([], "0.000000000")
 
@@ -217,6 +225,13 @@ def test_every_admin_route_is_closed_to_strangers_and_to_callers(program: Progra
     assert program.ask("GET", "/admin/users").status == 401
 
 
+def seconds_of(program: Program, path: str) -> float:
+    """How long an answer takes."""
+    began = time.monotonic()
+    assert program.ask("GET", path).status == 200
+    return time.monotonic() - began
+
+
 @pytest.mark.promise("001-026")
 def test_guessing_the_admin_token_gets_slower_and_is_logged_without_the_guess(folder: Path) -> None:
     with Program(folder) as program:
@@ -225,9 +240,7 @@ def test_guessing_the_admin_token_gets_slower_and_is_logged_without_the_guess(fo
             answer = program.ask("GET", "/admin/users", token=f"adm_a_wrong_guess_{number}")
             assert (answer.status, answer.json["error"]) == (401, "invalid_api_key")
             assert time.monotonic() - began >= pause
-        began = time.monotonic()
-        assert program.ask("GET", "/health").status == 200
-        assert time.monotonic() - began < 0.4  # nobody else waits
+        assert min(seconds_of(program, "/health") for _ in range(5)) < 0.4  # nobody else waits
     log = "".join(program.lines)
     assert log.count("a wrong admin token from 127.0.0.1") == 3
     assert "wrong_guess" not in log

@@ -18,9 +18,14 @@ WORTH = 50
 
 async def release(program: Program, key: str, body: bytes, count: int) -> list[int]:
     """`count` requests, all but their last byte sent, then all last bytes at once; their statuses."""
+    return [int(answer[9:12]) for answer in await answers(program, key, body, count)]
+
+
+async def answers(program: Program, key: str, body: bytes, count: int, labels: str = "") -> list[bytes]:
+    """The same, with more lines of the head; all that came back."""
     host, port = program.url.removeprefix("http://").split(":")
     head = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {key}\r\n"
+        f"POST /v1/chat/completions HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {key}\r\n{labels}"
         f"content-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
     ).encode()
     pairs = await asyncio.gather(*[asyncio.open_connection(host, int(port)) for _ in range(count)])
@@ -29,10 +34,10 @@ async def release(program: Program, key: str, body: bytes, count: int) -> list[i
         await writer.drain()
     for _, writer in pairs:
         writer.write(body[-1:])
-    answers = await asyncio.gather(*[reader.read() for reader, _ in pairs])
+    found = await asyncio.gather(*[reader.read() for reader, _ in pairs])
     for _, writer in pairs:
         writer.close()
-    return [int(answer[9:12]) for answer in answers]
+    return found
 
 
 def body(model: str, **fields: Any) -> bytes:
@@ -69,8 +74,9 @@ def test_exactly_50_of_200_requests_pass_a_budget_worth_50(folder: Path, budget:
 
 
 def test_a_budget_of_tokens_is_never_overrun(folder: Path) -> None:
-    with FaultServer() as faults, Program(folder, toml=faults.toml(**{f"drip-{TOKENS}-5": 1000})) as program:
-        asked = body(f"faults/drip-{TOKENS}-5", max_tokens=TOKENS)
+    slow = f"drip-{TOKENS}-100"  # or the first would have ended, and given back, before the last is asked
+    with FaultServer() as faults, Program(folder, toml=faults.toml(**{slow: 1000})) as program:
+        asked = body(f"faults/{slow}", max_tokens=TOKENS)
         limit = WORTH * (len(asked) + TOKENS)
         user_id, key = program.user(daily_tokens=limit)
         statuses = asyncio.run(release(program, key, asked, REQUESTS))

@@ -22,11 +22,11 @@ BUDGET_OF_PROVIDER = {"scope": "provider:faults", "monthly_spend_cap_usd": "1.00
 
 @contextmanager
 def hosts(folder: Path, places: str, url: str, toml: str) -> Iterator[Sequence[Program]]:
-    """Programs whose processes share a database."""
+    """Programs whose processes share a database: "one", "workers" or "hosts"."""
     with ExitStack() as stack:
-        if places == "workers":
-            environment = {"DATABASE_URL": url} if url else {}
-            yield [stack.enter_context(Program(folder, toml=toml, WORKERS="2", **environment))]
+        if places != "hosts":
+            environment = ({"DATABASE_URL": url} if url else {}) | ({"WORKERS": "2"} if places == "workers" else {})
+            yield [stack.enter_context(Program(folder, toml=toml, **environment))]
             return
         one = stack.enter_context(Program(folder / "one", toml=toml, DATABASE_URL=url))
         (folder / "two" / "data").mkdir(parents=True)

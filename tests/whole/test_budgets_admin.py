@@ -1,27 +1,17 @@
 """Budgets as operators set them and callers meet them, in the real program with its real command."""
 
 import json
-import os
-import subprocess
 import threading
 from pathlib import Path
 
 import pytest
 
-from tests.whole.program import ADMIN_TOKEN, COMMAND, Program
+from tests.whole.program import ADMIN_TOKEN, Program
 
 
 def command(program: Program, *words: str) -> str:
     """What a command of the operator prints."""
-    run = subprocess.run(
-        [*COMMAND, "budgets", *words, "--url", program.url],
-        env={**os.environ, "ADMIN_TOKEN": ADMIN_TOKEN},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-    return run.stdout
+    return program.operator("budgets", *words)
 
 
 def chat(program: Program, key: str, model: str = "stub/echo", **headers: str) -> tuple[int, dict[str, str], str]:

@@ -114,6 +114,7 @@ def test_requests_flow_until_the_journal_is_full_and_then_are_refused_until_the_
     assert len(load.answered) > 1000
     assert {one.status for one in load.refused} == {503}
     assert load.refused[0].json["error"]["message"] == "The journal is full: it waits for the database."
+    assert load.refused[0].headers["retry-after"] == "1"
     assert program.chat(key).status == 503
 
     own_postgres.start()

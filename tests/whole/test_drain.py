@@ -16,7 +16,7 @@ from dominion.domain.records import Certainty, Outcome
 from tests.whole.callers import END, Connection
 from tests.whole.program import Program
 
-LAST = 2.0
+LAST = 5.0
 """Seconds that an end may take longer than the drain."""
 
 

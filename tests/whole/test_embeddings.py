@@ -23,25 +23,35 @@ RELAYED = (
 GEMINI = "/v1beta/models/gemini-embedding-001:batchEmbedContents"
 
 
-@pytest.fixture
-def provider() -> Iterator[Scripted]:
-    answers = {
-        "POST /v1/embeddings": Said(RELAYED, 200, {"content-type": "application/json"}),
-        "POST /v2/embed": said(
-            {"id": "x", "embeddings": {"float": VECTORS}, "meta": {"billed_units": {"input_tokens": 9}}}
-        ),
-        f"POST {GEMINI}": said({"embeddings": [{"values": vector} for vector in VECTORS]}),
-    }
-    with scripted(answers) as running:
+ANSWERS = {
+    "POST /v1/embeddings": Said(RELAYED, 200, {"content-type": "application/json"}),
+    "POST /v2/embed": said(
+        {"id": "x", "embeddings": {"float": VECTORS}, "meta": {"billed_units": {"input_tokens": 9}}}
+    ),
+    f"POST {GEMINI}": said({"embeddings": [{"values": vector} for vector in VECTORS]}),
+}
+
+
+@pytest.fixture(scope="module")
+def shared_provider() -> Iterator[Scripted]:
+    with scripted(ANSWERS) as running:
         yield running
 
 
 @pytest.fixture
-def program(folder: Path, provider: Scripted) -> Iterator[Program]:
+def provider(shared_provider: Scripted) -> Scripted:
+    """As if nobody had asked it yet."""
+    shared_provider.asked.clear()
+    shared_provider.answers = dict(ANSWERS)
+    return shared_provider
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory, shared_provider: Scripted) -> Iterator[Program]:
     toml = f"""
         [[providers.openai_compat]]
         id = "cohere"
-        base_url = "{provider.url}/compatibility"
+        base_url = "{shared_provider.url}/compatibility"
         api_key = "k-0123456789"
         [prices."openai/text-embedding-3-small"]
         input = 0.02
@@ -51,12 +61,12 @@ def program(folder: Path, provider: Scripted) -> Iterator[Program]:
         output = 0
         """
     with Program(
-        folder,
+        tmp_path_factory.mktemp("embeddings"),
         toml=toml,
         OPENAI_API_KEY="sk-0123456789",
-        OPENAI_BASE_URL=provider.url,
+        OPENAI_BASE_URL=shared_provider.url,
         GEMINI_API_KEY="g-0123456789",
-        GOOGLE_GEMINI_BASE_URL=provider.url,
+        GOOGLE_GEMINI_BASE_URL=shared_provider.url,
     ) as running:
         yield running
 

@@ -119,7 +119,7 @@ def test_there_is_an_emulator_for_every_compatible_row() -> None:
 
 
 @EVERYWHERE
-@pytest.mark.promise("003-001", "003-209", "003-210")
+@pytest.mark.promise("002-001", "002-032", "002-033", "003-001", "003-209", "003-210", "003-222")
 def test_a_text_is_answered_and_metered(house: House, vendor: Vendor, door: str) -> None:
     answer = house.ask(vendor, door, "text")
     assert heard(door, answer, stream=False) == Heard(200, TEXT, "", ended=True), answer.body

@@ -56,7 +56,7 @@ def details(door: str, answer: Answer) -> dict[str, Any]:
     return dict(error["details"][0]["metadata"] if door == "gemini" else error)
 
 
-@pytest.mark.promise("003-170", "003-197", "003-205", "003-234")
+@pytest.mark.promise("002-056", "003-170", "003-197", "003-205", "003-234")
 def test_another_model_stands_in_and_every_attempt_leaves_a_trace(tmp_path: Path, faults: FaultServer) -> None:
     with Program(tmp_path, toml=settings(faults), **TIMES) as program:
         key = program.user()[1]
@@ -106,7 +106,7 @@ def test_fallback_can_be_switched_off(tmp_path: Path, faults: FaultServer) -> No
 # --- asking first
 
 
-@pytest.mark.promise("003-179")
+@pytest.mark.promise("003-131", "003-132", "003-179")
 @pytest.mark.parametrize("door", DOORS)
 @pytest.mark.parametrize("stream", [False, True])
 def test_each_door_proposes_the_switch_with_its_price_and_runs_what_was_agreed_to(

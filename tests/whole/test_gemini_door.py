@@ -135,7 +135,7 @@ def test_a_key_in_the_query_never_reaches_the_log(folder: Path) -> None:
             assert key.encode() not in answer.body
         program.stop()
         log = "".join(program.lines)
-    assert f"user {user_id} created" in log  # it does talk
+    assert f"user.created of user:{user_id}" in log  # it does talk
     assert key not in log
     assert key.rpartition("_")[2] not in log
 

@@ -28,6 +28,7 @@ def local(folder: Path) -> Iterator[Program]:
 
 
 def test_a_real_model_streams_and_the_quota_moves_by_exactly_what_it_reports(local: Program) -> None:
+    local.wait_for_line("-d '")
     printed = "".join(local.lines)
     told = json.loads(printed[printed.index("-d '") + 4 :].split("'")[0])
     first = local.ask("POST", "/v1/llm/complete", told, token=local.key)

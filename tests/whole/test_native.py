@@ -97,7 +97,7 @@ DOCUMENT_001 = {"temperature": 0.2, "max_tokens": 1024}
 
 
 @pytest.mark.promise("000-008", "000-009", "001-001", "001-035", "001-036", "001-037", "001-038", "001-039")
-@pytest.mark.promise("000-047", "001-040", "001-041")
+@pytest.mark.promise("000-047", "001-040", "001-041", "002-018", "002-035", "002-036", "002-037")
 @pytest.mark.parametrize("provider", ["openai", "auto"])
 def test_the_call_of_document_001_reaches_openai(house: House, provider: str) -> None:
     answer = house.complete(house.program.user()[1], provider=provider, model="gpt-4o-mini", **DOCUMENT_001)
@@ -176,7 +176,7 @@ PRICES = {
 }
 
 
-@pytest.mark.promise("000-057", "000-058", "000-059", "000-060", "000-061", "001-009", "003-199")
+@pytest.mark.promise("000-057", "000-058", "000-059", "000-060", "000-061", "001-009", "002-041", "003-199")
 @pytest.mark.parametrize(("provider", "model"), PRICES)
 def test_a_thousand_tokens_in_and_five_hundred_out_cost_what_the_table_says(
     house: House, provider: str, model: str
@@ -194,6 +194,7 @@ def test_a_thousand_tokens_in_and_five_hundred_out_cost_what_the_table_says(
     assert (spend["used_usd"], Decimal(spend["remaining_usd"])) == (cost, 50 - Decimal(cost))
 
 
+@pytest.mark.promise("002-019")
 def test_a_stream_costs_the_same_whichever_door_it_leaves_by(house: House) -> None:
     house.openai.answers[CHAT] = openai_stream()
     asked = {"model": "openai/gpt-4o", "messages": TURNS[1:], "max_tokens": 500, "stream": True}

@@ -60,6 +60,24 @@ def program(folder: Path, alpha: Keyed, beta: Keyed) -> Iterator[Program]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Program, Keyed]]:
+    folder = tmp_path_factory.mktemp("own-keys")
+    with (
+        Keyed(OPERATORS["alpha"], PASSED) as alpha,
+        Keyed(OPERATORS["beta"]) as beta,
+        Program(folder, toml=toml(alpha, beta)) as program,
+    ):
+        yield program, alpha
+
+
+@pytest.fixture
+def shared(running: tuple[Program, Keyed]) -> tuple[Program, Keyed]:
+    """One program and its alpha for tests that leave it as it was; alpha has heard of nobody yet."""
+    running[1].keyed.heard.clear()
+    return running
+
+
 def keep(program: Program, key: str, provider: str, plain: str) -> Answer:
     return program.ask("PUT", f"{MINE}/{provider}", {"api_key": plain}, token=key)
 
@@ -104,7 +122,8 @@ def test_an_own_key_is_used_for_its_user_alone_and_nothing_is_charged(program: P
 
 @pytest.mark.promise("002-020", "002-048")
 @pytest.mark.parametrize("door", DOORS)
-def test_a_key_passed_at_any_door_is_used_once_and_never_kept(program: Program, alpha: Keyed, door: str) -> None:
+def test_a_key_passed_at_any_door_is_used_once_and_never_kept(shared: tuple[Program, Keyed], door: str) -> None:
+    program, alpha = shared
     path, fields = DOORS[door]
     key = program.user(monthly_spend_cap_usd=0)[1]
     asked = {**fields, "model": "alpha/alpha-1"}
@@ -226,8 +245,9 @@ def test_a_key_is_write_only_and_obeys_every_change_at_once(program: Program, al
     ],
 )
 def test_a_key_that_cannot_be_kept_is_refused_and_not_repeated(
-    program: Program, path: str, body: dict[str, str], status: int
+    shared: tuple[Program, Keyed], path: str, body: dict[str, str], status: int
 ) -> None:
+    program = shared[0]
     key = program.user()[1]
     answer = program.ask("PUT", f"{MINE}/{path}", body, token=key)
     assert (answer.status, b"CANARY" in answer.body) == (status, False)
@@ -342,7 +362,11 @@ def test_a_key_kept_at_one_gateway_is_used_and_forgotten_at_the_other(
         assert set(alpha.keyed.shown()) == {ADA}
 
 
-async def test_the_python_client_passes_a_key(program: Program, alpha: Keyed, around: Around) -> None:  # noqa: F811
+async def test_the_python_client_passes_a_key(
+    shared: tuple[Program, Keyed],
+    around: Around,  # noqa: F811 - a fixture
+) -> None:
+    program, alpha = shared
     key = program.user(monthly_spend_cap_usd=0)[1]
     for given in (PASSED, {"alpha": PASSED, "beta": BOB}):
         async with LLM(url=program.url, token=key, provider_key=given, surroundings=around()) as llm:

@@ -83,7 +83,7 @@ def test_prompts_answers_and_keys_are_neither_stored_nor_logged(folder: Path, pr
         program.kill()  # with the journal and the database's own log still on the disk
     assert PROMPT.encode() in provider.asked[0].body  # it did travel
     log = "".join(program.lines)
-    assert f"user {user_id} created" in log  # it does talk
+    assert f"user.created of user:{user_id}" in log  # it does talk
     kept = {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     places = {Path(name).parts[1] for name, content in kept.items() if user_id.encode() in content}
     assert {"journal", "gateway.db-wal"} <= places  # they do keep what was used

@@ -138,7 +138,7 @@ def test_every_change_leaves_an_entry_with_the_key_masked(gateway: Program, made
     gateway.admin("PATCH", f"{PROVIDERS}/made-up", {"default_model": "m-2", "name": "Made up"})
     gateway.admin("DELETE", f"{PROVIDERS}/made-up/credentials")
     gateway.admin("DELETE", f"{PROVIDERS}/made-up")
-    entries = gateway.admin("GET", "/admin/audit")["entries"]
+    entries = gateway.admin("GET", "/admin/audit?subject=provider:made-up")["entries"]
     assert [entry["action"] for entry in entries] == [
         "provider_added",
         "credentials_added",
@@ -185,7 +185,7 @@ def test_a_key_goes_in_and_never_comes_out(folder: Path, made_up: Listed) -> Non
         if file.is_file():
             assert b"CANARY" not in file.read_bytes(), file
     with sqlite3.connect(folder / "data" / "gateway.db") as database:
-        assert database.execute("SELECT count(*) FROM audit_log").fetchone()[0] == 2
+        assert database.execute("SELECT count(*) FROM audit_log WHERE actor = 'admin'").fetchone()[0] == 2
 
 
 @pytest.mark.promise("003-011", "003-019", "003-021", "003-022", "003-023", "003-059", "003-060", "003-063", "003-064")

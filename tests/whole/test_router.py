@@ -54,7 +54,7 @@ def test_a_caller_who_leaves_while_the_gateway_waits_ends_the_request_at_once(tm
         caller.close()
         left = time.monotonic()
         while program.ask("GET", "/v1/llm/quota", token=key).json["concurrent_requests"]["used"]:
-            assert time.monotonic() - left < 0.25
+            assert time.monotonic() - left < 0.75  # the second is not over
         known = program.admin("GET", "/admin/router")["providers"]
         usage = program.usage(user_id)
     assert known["stub"]["failed"] == 1

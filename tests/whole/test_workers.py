@@ -10,11 +10,15 @@ import sqlite3
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from dominion.domain.records import Outcome
+from dominion.services.figures import Figures
+from dominion.stores.figure_files import FigureFiles
+from tests.servers.programs import children
 from tests.whole.callers import END, Callers, Connection
-from tests.whole.program import Program
+from tests.whole.program import START_SECONDS, Program, own_port
 from tests.whole.test_drain import ended, rest, streams_of
 
 
@@ -27,6 +31,11 @@ def rows(program: Program) -> list[tuple[str, int]]:
     """(id, outcome) of every row in the ledger."""
     with contextlib.closing(sqlite3.connect(program.folder / "data" / "gateway.db")) as database:
         return database.execute("select id, outcome from usage").fetchall()
+
+
+def published(figures: bytes) -> int:
+    """The requests that a worker says it has answered."""
+    return sum(msgspec.msgpack.decode(figures, type=Figures).counts["requests"].values())
 
 
 async def came_whole(connection: Connection) -> bool:
@@ -96,9 +105,8 @@ async def test_twenty_renewals_under_load_fail_no_request(folder: Path) -> None:
 
 
 async def test_the_control_that_closes_the_socket_and_opens_it_again_fails_requests(folder: Path) -> None:
-    program = Program(folder)
+    program = Program(folder, PORT=own_port())
     program.start()
-    program.environment["PORT"] = program.url.rsplit(":", 1)[1]
     async with Callers(program.url, program.user()[1], 3) as callers:
         await asyncio.to_thread(program.stop)
         await asyncio.to_thread(program.start)
@@ -121,6 +129,38 @@ async def test_a_killed_worker_is_replaced_and_nobody_elses_request_fails(folder
     outcomes = [outcome for _, outcome in rows(program)]
     assert outcomes.count(Outcome.LOST) == whole.count(False)  # the successor has replayed the journal
     assert outcomes.count(Outcome.OK) == whole.count(True) + 5
+
+
+def waiting(program: Program) -> int:
+    """The process that has no seat yet."""
+    deadline = time.monotonic() + 30
+    while not (found := set(children(program.pid)) - set(started(program))):
+        assert time.monotonic() < deadline
+    return found.pop()
+
+
+def test_a_dead_worker_is_replaced_by_one_that_has_waited_and_reads_the_settings_of_now(folder: Path) -> None:
+    with Program(folder, WORKERS="2", toml="[limits]\nmax_output = 5\n") as program:
+        key, spare = program.user()[1], waiting(program)
+        (folder / "dominion.toml").write_text(
+            '[prices."stub/new"]\ninput = 1\noutput = 1\n[aliases]\nnew = ["stub/echo"]\n'
+        )
+        os.kill(started(program)[0], signal.SIGKILL)
+        program.wait_for_line("is ready", 3)
+        assert started(program)[2] == spare
+        os.kill(started(program)[1], signal.SIGKILL)
+        program.wait_for_line("is ready", 4)
+        spare = waiting(program)
+        assert [program.chat(key, "new").status for _ in range(4)] == [200] * 4
+        os.kill(program.pid, signal.SIGHUP)
+        program.wait_for_line("all workers are new")
+        assert spare not in {*started(program), waiting(program)}  # which might be of an older program
+        spare = waiting(program)
+        os.kill(spare, signal.SIGKILL)
+        os.kill(started(program)[-1], signal.SIGKILL)
+        program.wait_for_line("is ready", 7)
+        assert started(program)[-1] != spare
+        assert program.chat(key, "new").status == 200
 
 
 def test_a_new_configuration_that_is_wrong_leaves_the_old_workers_serving(folder: Path) -> None:
@@ -177,11 +217,12 @@ async def test_a_listening_socket_can_be_handed_over(folder: Path) -> None:
 def test_any_worker_tells_what_all_have_counted_also_those_that_died_or_went(folder: Path) -> None:
     with Program(folder, WORKERS="2") as program:
         key = program.user()[1]
+        board = FigureFiles(folder / "data" / "workers", 0)
 
         def answered(count: int) -> None:
             """Return when every worker knows of so many answers."""
             line = f'dominion_requests_total{{door="openai_chat",outcome="ok",provider="stub"}} {count:.1f}'
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + START_SECONDS
             seen = 0
             while seen < 10:
                 assert time.monotonic() < deadline, program.ask("GET", "/metrics").body.decode()
@@ -190,8 +231,10 @@ def test_any_worker_tells_what_all_have_counted_also_those_that_died_or_went(fol
         for _ in range(20):
             assert program.chat(key).status == 200
         answered(20)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + START_SECONDS
         while (told := program.admin("GET", "/admin/router")["providers"]["stub"]["answered"]) != 20:
+            assert time.monotonic() < deadline, told
+        while (told := sum(map(published, board.others()))) != 20:  # what it has not published, a worker takes along
             assert time.monotonic() < deadline, told
         os.kill(started(program)[0], signal.SIGKILL)
         program.wait_for_line("is ready", 3)

@@ -1,6 +1,6 @@
 """The composition root: settings in, a running gateway out. The only package that knows everyone."""
 
-from dominion.app.gateway import Ready, log_to_stderr, main, serve, work
+from dominion.app.gateway import Ready, log_to_stderr, main, seated, serve, work
 from dominion.app.place import Place, given_place, given_socket, systemd_socket
 from dominion.app.supervisor import supervise
 
@@ -11,6 +11,7 @@ __all__ = [
     "given_socket",
     "log_to_stderr",
     "main",
+    "seated",
     "serve",
     "supervise",
     "systemd_socket",

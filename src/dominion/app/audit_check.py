@@ -1,5 +1,6 @@
 """Checks the audit log from its first entry to its last, a page at a time; changes nothing."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from dominion.app.beside import beside
@@ -19,10 +20,10 @@ class Checked(NamedTuple):
     faults: list[Fault]
 
 
-async def check_audit_log(settings: Settings, anchor: Anchor | None) -> Checked:
-    """Read the whole log. Raises ConfigProblem or StorageUnavailable."""
+async def check_audit_log(settings: Settings, anchors: Iterable[Anchor]) -> Checked:
+    """Read the whole log, which every anchor must fit. Raises ConfigProblem or StorageUnavailable."""
     async with beside(settings) as opened:
-        chain, after, wrong, kept = Chain(opened.audit_key, anchor), 0, 0, list[Fault]()
+        chain, after, wrong, kept = Chain(opened.audit_key, anchors), 0, 0, list[Fault]()
         while True:
             page = await opened.audit.entries(after=after, limit=PAGE)
             faults = chain.take(page) if page else chain.end()

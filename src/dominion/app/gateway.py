@@ -17,7 +17,8 @@ import uvloop
 from dominion.app.inside import build
 from dominion.app.leftovers import adopt
 from dominion.app.place import ALONE, Place, journals
-from dominion.app.worker import CUT, RETIRE, STOP, obey, report
+from dominion.app.storage import warm
+from dominion.app.worker import CUT, RETIRE, STOP, obey, report, take_seat
 from dominion.app.world import SystemClock, open_world
 from dominion.config import Settings
 from dominion.credentials.keys import derive
@@ -87,7 +88,10 @@ class Gateway:
             if inside.leases is not None:
                 await inside.leases.start()
                 after_posting.push_async_callback(inside.leases.close)
+            inside.alerting.start()
+            after_posting.push_async_callback(inside.alerting.close)
             await inside.providers.start(self._opened)
+            await inside.key_files.refresh()
             first = await first_start(world.kept, inside.accounts, minted)
         except BaseException:
             await self._opened.aclose()
@@ -160,6 +164,17 @@ def main(
     """`serve` in an event loop of its own."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(settings, announce, place, local_model=local_model))
+
+
+def seated(place: Place, settings: Settings) -> Place | None:
+    """The place of a worker, which one that was started as a spare hears of only when it is needed. Blocks; None: it is
+    needed no more. Raises ConfigProblem."""
+    if place.number:
+        return place
+    warm(settings)
+    assert place.supervisor is not None  # noqa: S101 - who started it holds the other end
+    number = take_seat(place.supervisor)
+    return place._replace(number=number) if number else None
 
 
 def work(settings: Settings, place: Place) -> None:

@@ -6,8 +6,10 @@ from collections.abc import Coroutine, Mapping
 from typing import Any, NamedTuple
 
 from dominion import __version__
+from dominion.app.alerting import Alerting, alerting
+from dominion.app.analytics import analytics
 from dominion.app.limits import allowances, budgets_over
-from dominion.app.own_keys import own_keys
+from dominion.app.own_keys import key_files, own_keys
 from dominion.app.registered import Providers, providers
 from dominion.app.routes import router_rules, substitutes
 from dominion.app.world import World
@@ -22,6 +24,7 @@ from dominion.services.admission import Admission
 from dominion.services.aliases import WithAliases
 from dominion.services.allowances import Allowances
 from dominion.services.attempt_records import AttemptLog
+from dominion.services.audit_anchors import AuditAnchors
 from dominion.services.budgets import Budgets
 from dominion.services.committing import Committed, CommittingPosting
 from dominion.services.completion import Completions, Rules
@@ -40,6 +43,7 @@ from dominion.services.operations_budgets import of_budgets
 from dominion.services.operations_credentials import of_credentials, of_rotating
 from dominion.services.operations_prices import of_prices
 from dominion.services.operations_router import of_router
+from dominion.services.own_key_files import KeyFiles
 from dominion.services.own_keys import OwnKeys
 from dominion.services.posting import Posting
 from dominion.services.pricing import Pricing
@@ -74,6 +78,8 @@ class Inside(NamedTuple):
     budgets: Budgets
     leases: Allowances | None
     own_keys: OwnKeys
+    key_files: KeyFiles
+    alerting: Alerting
 
 
 def build(world: World, settings: Settings, clock: Clock, gate: AdminGate) -> Inside:
@@ -84,19 +90,30 @@ def build(world: World, settings: Settings, clock: Clock, gate: AdminGate) -> In
     identity = Identity(world.people, hasher, clock)
     leases = allowances(world, clock, window, settings.lease_grace_seconds)
     admission = Admission(world.ledger, world.posting, clock, window, leases)
-    scopes = Scopes(SqlBudgets(world.database), world.ledger, world.posting, admission, clock, leases)
-    budgets = budgets_over(world, scopes, admission, clock)
+    scopes = Scopes(SqlBudgets(world.database), world.ledger, world.posting, admission, leases)
+    budgets = budgets_over(world, scopes, admission, clock, settings.alert_thresholds)
     accounts = Accounts(
-        world.people, world.ledger, world.posting, admission, identity, hasher, clock, _default_limits(settings)
+        world.people,
+        world.ledger,
+        world.posting,
+        admission,
+        identity,
+        hasher,
+        world.audit,
+        clock,
+        _default_limits(settings),
     )
     Following(world.people, identity, admission).begin(world.changes)
     models = ModelList(WithAliases(world.catalogue, settings.aliases), world.lineup, world.prices.price, clock)
     health = Health(world.lineup, world.database.ping, world.http.reach, clock)
     stub = StubUpstream(first_byte=settings.first_byte_seconds, idle=settings.idle_seconds)
     stood_in = FallbackAudit(world.audit, clock)
-    told = Listeners(world.posting.note, stood_in.note, Explanations(world.catalogue, world.lineup).explain)
+    tells = alerting(world, settings, clock)
+    explanations = Explanations(world.catalogue, world.lineup)
+    told = Listeners(world.posting.note, stood_in.note, tells.alerts.after(explanations.explain))
     router = Router(router_rules(settings), counters, clock, random.random, asyncio.sleep, told)
     own = own_keys(world, settings, clock)
+    files = key_files(settings, own)
     rotating = Rotating(world.people, accounts, budgets, identity, world.audit, clock)
     behind = _behind(world, admission, scopes, Upstreams(world.http, stub), counters, clock, settings, router, own)
     pricing = Pricing(SqlPrices(world.database), world.audit, world.prices, world.catalogue, world.lineup, clock)
@@ -104,18 +121,22 @@ def build(world: World, settings: Settings, clock: Clock, gate: AdminGate) -> In
         world.ledger, world.posting, world.audit, world.prices, clock, (admission.correct, scopes.correct)
     )
     registry = providers(world, settings, clock, world.http)
-    registry = registry._replace(watches=(*registry.watches, pricing.watch))
+    anchors = AuditAnchors(world.audit, tells.notices, settings.audit_anchor_seconds)
+    registry = registry._replace(watches=(*registry.watches, pricing.watch, files.watch, anchors.watch))
     guard, ids = IpGuard(settings.rate_limit_ip_max, window, clock), RequestIds(clock)
     entrance = Entrance(identity, guard, counters, clock, settings.max_body_bytes, trusted)
     together = Together(counters, lambda: _gauges(world, admission, identity), router.snapshot, world.board)
     attempts = AttemptLog(world.attempts, world.posting, clock)
     table = (*operations(accounts, models, health), *of_router(together, attempts, clock), *registry.operations)
     table = (*table, *of_prices(pricing, repricing), *of_budgets(budgets), *of_credentials(own), *of_rotating(rotating))
+    table = (*table, *tells.operations, *analytics(world, clock))
     rest = Routes(identity, gate, guard, ids, dialect_of, trusted).application(
         table, models, MetricsPage(together.all), document(table, COMPLETIONS, __version__)
     )
     application = server(behind, entrance, rest, ids, world.outbox)
-    return Inside(accounts, health, registry, application, stood_in, pricing, together, budgets, leases, own)
+    return Inside(
+        accounts, health, registry, application, stood_in, pricing, together, budgets, leases, own, files, tells
+    )
 
 
 class Upstreams:

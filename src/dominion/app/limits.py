@@ -27,15 +27,20 @@ def allowances(world: World, clock: Clock, rate_window: float, grace: float) -> 
     )
 
 
-def budgets_over(world: World, scopes: Scopes, admission: Admission, clock: Clock) -> Budgets:
-    """The operator's view of them."""
+def budgets_over(
+    world: World, scopes: Scopes, admission: Admission, clock: Clock, thresholds: tuple[int, ...]
+) -> Budgets:
+    """The operator's view of them; `thresholds` are the alerts of those that name none."""
     return Budgets(
         SqlBudgets(world.database),
         scopes,
         admission,
         world.ledger,
         world.posting,
+        world.people,
+        world.lineup,
         world.audit,
         world.changes,
         clock,
+        thresholds,
     )

@@ -5,7 +5,9 @@ from dominion.app.world import World
 from dominion.config import Settings
 from dominion.config.slots import with_key
 from dominion.domain.contracts import Clock
+from dominion.services.own_key_files import KeyFiles
 from dominion.services.own_keys import OwnKeys
+from dominion.stores.key_folder import KeyFolder
 from dominion.stores.registry import SqlRegistry
 
 
@@ -23,3 +25,8 @@ def own_keys(world: World, settings: Settings, clock: Clock) -> OwnKeys:
     )
     world.changes.listen("credential", keys.hear)
     return keys
+
+
+def key_files(settings: Settings, keys: OwnKeys) -> KeyFiles:
+    """Not read yet. Raises ConfigProblem."""
+    return KeyFiles(KeyFolder(settings.own_keys_dir) if settings.own_keys_dir else None, keys)

@@ -29,6 +29,8 @@ from dominion.stores.registry import SqlRegistry
 from dominion.stores.sealing import KeyPlace, KeyRing, read_ring
 
 LOG = logging.getLogger("dominion.registry")
+AFTER_A_DEFECT = 1.0
+"""Seconds: it may be there again at once."""
 Watch = Callable[[Callable[[float], Awaitable[None]]], Awaitable[None]]
 
 
@@ -126,12 +128,13 @@ class LatePrices:
 
 
 async def _for_ever(watch: Watch) -> None:
-    """A defect must not end the watch: it is logged, and the watch begins anew."""
+    """A defect must not end the watch: it is logged, and the watch begins anew, never without a pause."""
     while True:
         try:
             await watch(asyncio.sleep)
         except Exception:
             LOG.exception("a defect of the gateway in %s", getattr(watch, "__qualname__", watch))
+        await asyncio.sleep(AFTER_A_DEFECT)
 
 
 async def _end(task: "asyncio.Task[None]") -> None:

@@ -3,12 +3,15 @@
 from contextlib import AsyncExitStack
 from typing import Literal, NamedTuple
 
+from sqlalchemy import make_url
+
 from dominion.app.place import JOURNAL, Place
 from dominion.config import Settings
 from dominion.domain.errors import ConfigProblem
 from dominion.domain.stores import Rates
 from dominion.services.committing import CommittingPosting
 from dominion.services.posting import Posting
+from dominion.stores import postgres
 from dominion.stores.allowances import SqlAllowances
 from dominion.stores.attempts import SqlAttempts
 from dominion.stores.changes import SqlChanges
@@ -52,6 +55,12 @@ async def open_storage(settings: Settings, place: Place, opened: AsyncExitStack)
     return Storage(
         database, changes, _rates(settings, opened), ledger, attempts, posting(journal, ledger, attempts), leases
     )
+
+
+def warm(settings: Settings) -> None:
+    """Import what opening PostgreSQL imports late; connects to nothing. Raises ConfigProblem."""
+    if settings.database_url is not None:
+        postgres.engine(make_url(settings.database_url.reveal()), 1, "").dispose()
 
 
 def _rates(settings: Settings, opened: AsyncExitStack) -> Rates | None:

@@ -1,8 +1,9 @@
 """Keeps several workers serving on one listening socket: starts them, replaces those that die, ends them in good order.
 
 It opens the socket once and hands it over by its descriptor, so that no connection meets a closed door while workers
-come and go. Workers are the same program, started anew. It serves nothing, holds no database and keeps no secret: those
-of a first start pass through it once, to whoever announces them.
+come and go. Workers are the same program, started anew; one more than there are seats has imported everything and
+waits, so that one that dies is replaced at once. It serves nothing, holds no database and keeps no secret: those of a
+first start pass through it once, to whoever announces them.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -30,6 +32,13 @@ FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 """Seconds before the next worker is started when one died at once, and how far they double."""
 LAST_SECONDS = 10.0
 """On top of what draining may take; whatever still runs then is killed."""
+
+
+class Spare(NamedTuple):
+    """A process that waits to be told which worker it is."""
+
+    process: subprocess.Popen[bytes]
+    control: socket.socket
 
 
 class Worker:
@@ -86,6 +95,7 @@ class Supervisor:
         self._followers: set[asyncio.Task[None]] = set()
         self._stopping, self._renewing = asyncio.Event(), asyncio.Event()
         self._failed = False
+        self._spare: Spare | None = None
 
     def stop(self) -> None:
         """Drain and end; called again: end at once."""
@@ -106,28 +116,62 @@ class Supervisor:
         others = await asyncio.gather(*[self._launch() for _ in range(self._count - 1)])
         seats = [Seat(worker) for worker in (first, *others)]
         announce(_known(first.ready.result()))
+        self._keep_spare()
         tasks = [asyncio.create_task(self._keep(seat)) for seat in seats]
         tasks.append(asyncio.create_task(self._renew(seats)))
         await self._stopping.wait()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._drop_spare()
         await self._wait_for_all()
         return int(self._failed)
 
-    async def _launch(self, *, adopts: bool = False) -> Worker | None:
-        """A new worker that serves; None when it did not come up, and has said why."""
-        free = (number for number in itertools.count(1) if number not in self._living)
-        number = min(self._left, default=0) or next(free)
-        self._left.discard(number)
+    def _begin(self, number: int, *, adopts: bool = False) -> Spare:
+        """A new process; 0: it is told its number later."""
         ours, theirs = socket.socketpair()
         with theirs:
             fds = (self._listening.fileno(), theirs.fileno())
             place = [str(each) for each in (number, *fds, int(adopts))]
-            process = subprocess.Popen(  # noqa: ASYNC220, S603 - our own program; it returns at the exec
+            process = subprocess.Popen(  # noqa: S603 - our own program
                 [*self._command, "--worker", *place], stdin=subprocess.DEVNULL, pass_fds=fds, process_group=0
             )
-        worker = self._living[number] = Worker(number, process, ours)
+        return Spare(process, ours)
+
+    def _keep_spare(self) -> None:
+        """Have one that waits; it begins when everybody else serves, as its imports would only delay them."""
+        if self._spare is None and not self._stopping.is_set():
+            self._spare = self._begin(0)
+
+    def _drop_spare(self) -> None:
+        """It has done nothing yet."""
+        if self._spare is not None:
+            self._spare.process.kill()
+            self._spare.process.wait()
+            self._spare.control.close()
+            self._spare = None
+
+    def _taken(self, number: int) -> Spare | None:
+        """The one that waits, with this number from now on; None: there is none, or it died."""
+        spare, self._spare = self._spare, None
+        if spare is None:
+            return None
+        try:
+            spare.control.sendall(b"%d\n" % number)
+        except OSError:
+            self._spare = spare
+            self._drop_spare()
+            return None
+        return spare
+
+    async def _launch(self, *, adopts: bool = False, warm: bool = False) -> Worker | None:
+        """A new worker that serves; None when it did not come up, and has said why. `warm`: the one that waits will do,
+        although it was started before now."""
+        free = (number for number in itertools.count(1) if number not in self._living)
+        number = min(self._left, default=0) or next(free)
+        self._left.discard(number)
+        process, control = (self._taken(number) if warm else None) or self._begin(number, adopts=adopts)
+        worker = self._living[number] = Worker(number, process, control)
         follower = asyncio.create_task(self._follow(worker))
         self._followers.add(follower)
         follower.add_done_callback(self._followers.discard)
@@ -168,19 +212,22 @@ class Supervisor:
                     )
                 await asyncio.sleep(seat.wait)
                 seat.wait = min(LONGEST_WAIT, max(FIRST_WAIT, 2 * seat.wait))
-                seat.worker = await self._launch()
+                seat.worker = await self._launch(warm=True)
+            self._keep_spare()
 
     async def _renew(self, seats: Sequence[Seat]) -> None:
         while True:
             await self._renewing.wait()
             self._renewing.clear()
             LOG.info("renewing %d workers", len(seats))
+            self._drop_spare()  # it is of the old program
             for seat in seats:
                 if not await self._renewed(seat):
                     LOG.error("worker's successor did not start: it goes on, and those after it")
                     break
             else:
                 LOG.info("all workers are new")
+            self._keep_spare()
 
     async def _renewed(self, seat: Seat) -> bool:
         async with seat.lock:

@@ -37,6 +37,14 @@ class Admin:
 
         return asyncio.run(run())
 
+    def pages(self, path: str, **query: str | None) -> dict[str, Any]:
+        """The first page of a list, with the rows of all that follow it."""
+        found = page = self.call("GET", path, **query)
+        while page.get("next"):
+            page = self.call("GET", path, **query, after=page["next"])
+            found["rows"] += page["rows"]
+        return found | {"next": None} if "next" in found else found
+
 
 def path_of(*parts: str) -> str:
     """A path of literal parts; what people typed cannot change where it leads."""

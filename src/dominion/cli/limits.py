@@ -96,7 +96,7 @@ def set_limits(admin: Admin, user_id: str, *, as_json: bool, **changes: int | st
 def show_usage(admin: Admin, user: str | None, first: datetime | None, last: datetime | None, *, as_json: bool) -> None:
     """Show what was used and what it costs, by day, user and model."""
     period = {name: f"{day:%Y-%m-%d}" for name, day in (("from", first), ("to", last)) if day is not None}
-    found = admin.call("GET", "/admin/usage", user_id=user, **period)
+    found = admin.pages("/admin/usage", user_id=user, **period)
     if as_json:
         print_json(found)
         return
@@ -112,7 +112,12 @@ class WithExamples(Command, Lazy):
 
 @click.group(
     cls=WithExamples,
-    table={"reconcile": Place("prices", "reconcile", "Compare the ledger with what a provider says.")},
+    table={
+        "by": Place("analytics", "by", "Show who or what it went to."),
+        "projection": Place("analytics", "projection", "Show where the month leads."),
+        "latency": Place("analytics", "latency", "Show how fast models answer, and how often they fail."),
+        "reconcile": Place("prices", "reconcile", "Compare the ledger with what a provider says."),
+    },
     examples=["usage", "usage --user USER_ID --from 2026-01-01 --to 2026-01-31 --json"],
     params=show_usage.params,
     invoke_without_command=True,

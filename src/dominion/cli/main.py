@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, Place] = MappingProxyType(
         "credentials": Place("credentials", "credentials", "Keep and forget your own keys at providers."),
         "limits": Place("limits", "limits", "Show and set the limits of a user (admin)."),
         "budgets": Place("budgets", "budgets", "Limits of keys, providers, customers and runs (admin)."),
+        "alerts": Place("alerts", "alerts", "Show alerts and whether they arrived, and send a test (admin)."),
         "usage": Place("limits", "usage", "Show what was used and what it costs (admin)."),
         "prices": Place("prices", "prices", "Show and set what models cost (admin)."),
         "providers": Place("providers", "providers", "Register providers, and see what their models cost (admin)."),

@@ -150,7 +150,7 @@ def reconcile(admin: Admin, file: Path, provider: str, percent: Decimal, least_u
 
 def _ours(admin: Admin, provider: str, first: str, last: str) -> Side:
     side: Side = {}
-    for row in admin.call("GET", "/admin/usage", **{"from": first, "to": last})["rows"]:
+    for row in admin.pages("/admin/usage", **{"from": first, "to": last})["rows"]:
         if row["provider"] == provider:
             nano = nano_from_usd(row["cost_usd"].removeprefix("-")) * (-1 if row["cost_usd"].startswith("-") else 1)
             told = Told(row["input_tokens"], row["output_tokens"], nano)

@@ -56,11 +56,16 @@ def serve(
     Options win over the environment, that over .env, that over dominion.toml. SIGTERM and SIGINT end it when running
     answers have ended; with several workers, SIGHUP replaces one after another without losing a request.
     """
-    settings = load(os.environ, options)
-    app.log_to_stderr(settings)
+    settings, place = load(os.environ, options), None
     if worker is not None:
         number, listening_fd, supervisor_fd, adopts = worker
-        app.work(settings, app.given_place(number, listening_fd, supervisor_fd, adopts=bool(adopts)))
+        place = app.seated(app.given_place(number, listening_fd, supervisor_fd, adopts=bool(adopts)), settings)
+        if place is None:
+            return
+        settings = load(os.environ, options)  # they may have changed while it waited
+    app.log_to_stderr(settings)
+    if place is not None:
+        app.work(settings, place)
         return
     announce = _announce_json if as_json else _announce
     listening = app.systemd_socket(os.environ) if listen_fd is None else app.given_socket(listen_fd)

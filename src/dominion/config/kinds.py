@@ -16,7 +16,7 @@ from dominion.config.secret import Secret
 from dominion.domain.usage import nano_from_usd
 from dominion.providers.address import address
 
-_SHORTEST_ADMIN_TOKEN = 16
+_SHORTEST_SECRET = 16
 _MOST_DIGITS = 15
 _HEAVIEST = 1_000_000
 _SAMPLES = frozenset(
@@ -31,6 +31,7 @@ _SAMPLES = frozenset(
         "sk-ant-your-key",
     }
 )
+LARGEST_PERCENT = 1_000
 _LIFTED = frozenset({"0", "none", "unlimited"})
 
 
@@ -144,6 +145,15 @@ def _usd_limit(value: Any) -> int | None:
     return None if text in _LIFTED else nano_from_usd(text) or None
 
 
+def _percents(value: Any) -> tuple[int, ...]:
+    if str(value).strip().lower() in _LIFTED:
+        return ()
+    found = [_whole(item) for item in (value if isinstance(value, list) else str(value).split(","))]
+    if not all(1 <= percent <= LARGEST_PERCENT for percent in found):
+        raise ValueError(f"is no list of percentages from 1 to {LARGEST_PERCENT}")
+    return tuple(sorted(set(found)))
+
+
 def _path(value: Any) -> Path:
     return Path(_text(value)).expanduser()
 
@@ -156,10 +166,10 @@ def _secret(value: Any) -> Secret:
     return Secret(value.strip())
 
 
-def _admin_token(value: Any) -> Secret:
+def _long_secret(value: Any) -> Secret:
     token = _secret(value)
-    if len(token.reveal()) < _SHORTEST_ADMIN_TOKEN:
-        raise ValueError(f"is shorter than {_SHORTEST_ADMIN_TOKEN} characters")
+    if len(token.reveal()) < _SHORTEST_SECRET:
+        raise ValueError(f"is shorter than {_SHORTEST_SECRET} characters")
     return token
 
 
@@ -213,8 +223,10 @@ PATH = Kind("path", _path, None)
 LIMIT = Kind("whole number, 0 lifts it", _limit)
 USD_LIMIT = Kind("US dollars, 0 lifts it", _usd_limit)
 SECRET = Kind("secret", _secret, None)
-ADMIN_TOKEN = Kind("secret", _admin_token, None)
+LONG_SECRET = Kind("secret", _long_secret, None)
+ADMIN_TOKEN = LONG_SECRET
 BASE_URL = Kind("URL", _base_url)
 CHAT_PATH = Kind("path of a URL", _chat_path)
 ADDRESSES = Kind("IP addresses", _addresses, ())
 NAMES = Kind("list of names", _names, ())
+PERCENTS = Kind("list of percentages, 0 for none", _percents, ())

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -126,9 +127,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     fallback_order: tuple[str, ...]
     fallback_larger: Mapping[str, str]
     byok_fallback: bool
+    own_keys_dir: Path | None
     always_ask: bool
     aliases: Mapping[str, tuple[str, ...]]
     egress_allow: tuple[str, ...]
+    audit_anchor_seconds: float
+    alert_thresholds: tuple[int, ...]
+    alert_webhook_url: Secret | None
+    alert_webhook_secret: Secret | None
+    alert_email_to: tuple[str, ...]
+    smtp_host: str
+    smtp_port: int
+    smtp_security: Literal["starttls", "tls", "none"]
+    smtp_user: str
+    smtp_password: Secret | None
+    smtp_from: str
     openai_compat: tuple[CompatibleProvider, ...]
     provider_tables: frozenset[str]
     provider_keys: Mapping[str, Secret]

@@ -14,9 +14,11 @@ from dominion.config.kinds import (
     FLAG,
     HEADERS,
     LIMIT,
+    LONG_SECRET,
     MODELS,
     NAMES,
     PATH,
+    PERCENTS,
     SECRET,
     TEXT,
     USD_LIMIT,
@@ -60,11 +62,14 @@ _ENVIRONMENT = choice("development", "production", "test")
 _LEVEL = choice("debug", "info", "warning", "error", "critical")
 _ORDERING = choice("config", "weighted", "latency", "cost")
 _PAUSE = seconds(0, 3600)
+_PERIOD = seconds(0.1, 604_800)
 _DURABILITY = choice("journal", "journal+fsync", "database", older={"fsync": "journal+fsync"})
 _POSTGRES = server_url("postgresql", "postgres", "postgresql+psycopg")
 _REDIS = server_url("redis", "rediss", "unix")
 _KEY_SOURCE = choice("file", "environment", "keyring", "vault")
 _UNPRICED = choice("refuse", "allow")
+_WEBHOOK = server_url("https", "http")
+_SECURITY = choice("starttls", "tls", "none")
 _WORKERS = whole(1, 64)
 
 # fmt: off
@@ -253,12 +258,37 @@ SETTINGS: tuple[Setting, ...] = (
             "Which model takes the prompts that are too long for another."),
     Setting("byok_fallback", "BYOK_FALLBACK", "fallback.byok", FLAG, "false",
             "Whether the operator's key stands in, and is charged for, where a caller's own key fails."),
+    Setting("own_keys_dir", "OWN_KEYS_DIR", "server.own_keys_dir", PATH, "",
+            "A folder of callers' own keys, mounted as files: USER_ID.PROVIDER holds one; looked at every second."),
     Setting("always_ask", "FALLBACK_ALWAYS_ASK", "fallback.always_ask", FLAG, "false",
             "Whether another model is proposed to the caller, with its price, instead of answering."),
     Setting("aliases", "MODEL_ALIASES", "aliases", ALIASES, "",
             "Names of your own, or of models, and who serves them, each as provider/model, the best first."),
     Setting("egress_allow", "DOMINION_EGRESS_ALLOW", "upstream.egress_allow", NAMES, "",
             "host:port or networks (10.1.0.0/16) where providers of the API may be, though they are not public."),
+
+    Setting("audit_anchor_seconds", "AUDIT_ANCHOR_SECONDS", "alerts.audit_anchor_seconds", _PERIOD, "3600",
+            "How often the head of the audit log is logged and sent with the alerts."),
+    Setting("alert_thresholds", "ALERT_THRESHOLDS", "alerts.thresholds", PERCENTS, "50,80,100",
+            "At which percentages of a user's monthly spend, and of budgets that do not say it, you are told."),
+    Setting("alert_webhook_url", "ALERT_WEBHOOK_URL", "alerts.webhook_url", _WEBHOOK, "",
+            "Where alerts are posted as signed JSON (docs/alerts.md)."),
+    Setting("alert_webhook_secret", "ALERT_WEBHOOK_SECRET", "alerts.webhook_secret", LONG_SECRET, "",
+            "What they are signed with; at least 16 characters."),
+    Setting("alert_email_to", "ALERT_EMAIL_TO", "alerts.email_to", NAMES, "",
+            "Who gets alerts by mail."),
+    Setting("smtp_host", "SMTP_HOST", "alerts.smtp_host", TEXT, "",
+            "The mail server that takes them."),
+    Setting("smtp_port", "SMTP_PORT", "alerts.smtp_port", whole(1, 65_535), "587",
+            "Its port."),
+    Setting("smtp_security", "SMTP_SECURITY", "alerts.smtp_security", _SECURITY, "starttls",
+            "How the connection is encrypted; tls is usual at port 465."),
+    Setting("smtp_user", "SMTP_USER", "alerts.smtp_user", TEXT, "",
+            "Without it nobody signs in."),
+    Setting("smtp_password", "SMTP_PASSWORD", "alerts.smtp_password", SECRET, "",
+            "The user's password."),
+    Setting("smtp_from", "SMTP_FROM", "alerts.smtp_from", TEXT, "",
+            "The sender of the mails."),
 )
 # fmt: on
 

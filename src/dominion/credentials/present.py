@@ -21,6 +21,11 @@ _SCHEMES: Mapping[str, Callable[[str], str]] = {
     "anthropic_oauth": lambda key: f"authorization: Bearer {key}\r\nanthropic-beta: oauth-2025-04-20\r\n",
 }
 
+_SHOWN_IN = (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key")
+_SHORTEST = 4
+"""Characters; what is shorter hides nothing, and would be found in many words."""
+_HIDDEN = b"[masked]"
+
 
 def headers(scheme: str, key: str) -> bytes:
     """Header lines, each ended by CRLF, that show `key` in one of the schemes named above.
@@ -34,6 +39,18 @@ def headers(scheme: str, key: str) -> bytes:
         raise ValueError("the key is empty")
     _check_visible("the key", key)
     return _SCHEMES[scheme](key).encode("ascii")
+
+
+def hidden(text: bytes, shown: bytes) -> bytes:
+    """A provider's words without the keys in these header lines, whole or cut off at the end: some repeat them."""
+    for name, value in (line.split(b": ", 1) for line in shown.split(b"\r\n") if b": " in line):
+        key = value.removeprefix(b"Bearer ")
+        if name not in _SHOWN_IN or len(key) < _SHORTEST:
+            continue
+        text = text.replace(key, _HIDDEN)
+        cut = next((size for size in range(len(key) - 1, _SHORTEST - 1, -1) if text.endswith(key[:size])), 0)
+        text = text[: len(text) - cut] + _HIDDEN if cut else text
+    return text
 
 
 def fixed(name: str, value: str) -> bytes:

@@ -131,6 +131,10 @@ class Totals(msgspec.Struct):
     spend_nano: int = 0
 
 
+SummaryKey = tuple[int, str, str, str]
+"""Days since the epoch, user id, provider, model: what sums are ordered by."""
+
+
 class UsageSummary(msgspec.Struct, frozen=True):
     """Sums over ledger rows that share `user_id`, `provider`, `model` and `day` (YYYY-MM-DD, UTC)."""
 

@@ -3,13 +3,15 @@
 Times are epoch seconds unless named otherwise; money is integer nano-dollars.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any, Protocol
 
+from dominion.domain.alerts import Delivery, Level, Notice
 from dominion.domain.allowances import Peer, Report, ScopeLimits, Taken, Want, WindowKey
+from dominion.domain.analytics import Counted, Grouping, Timed
 from dominion.domain.people import ApiKey, Limits, User, UserStatus
 from dominion.domain.prices import PriceRow
-from dominion.domain.records import AttemptRecord, JournalRecord, Totals, UsageRow, UsageSummary
+from dominion.domain.records import AttemptRecord, JournalRecord, SummaryKey, Totals, UsageRow, UsageSummary
 from dominion.domain.registry import AuditEntry, Registration, SealedCredential
 
 EVERYTHING = "*"
@@ -65,11 +67,34 @@ class LedgerStore(Protocol):
     async def summary(self, *, user_id: str | None, first_day: int, last_day: int) -> list[UsageSummary]:
         """Sums by day, user, provider and model, from roll-ups, never from rows."""
 
+    async def summary_page(self, first_day: int, last_day: int, after: SummaryKey, limit: int) -> list[UsageSummary]:
+        """The same of all users, as far as they come after a key: so many of them."""
+
+    async def overall(self, first_day: int, last_day: int) -> Counted:
+        """Sums of all users over days, both included."""
+
     async def rows(self, *, user_id: str | None, limit: int) -> list[UsageRow]:
         """The newest rows first."""
 
     async def rows_between(self, first: int, end: int, *, limit: int) -> list[UsageRow]:
         """Rows of a period in the order of time, then id; `first` and `end` (excluded) are epoch milliseconds."""
+
+
+class AnalyticsStore(Protocol):
+    """Figures over all users, from small roll-ups. Raises StorageUnavailable when the database is."""
+
+    async def days(self, group: Grouping, first_day: int, last_day: int) -> list[Counted]:
+        """Sums over days, both included: of days in their order, of others the most expensive first."""
+
+    async def customers(self, month: int, limit: int) -> list[Counted]:
+        """Sums over a month, the most expensive first; "" is the name of whoever was not named."""
+
+    async def users(self, month: int, limit: int) -> list[tuple[str, Totals]]:
+        """User ids with their sums over a month, the most expensive first."""
+
+    async def newest(self, since: int, limit: int) -> list[Timed]:
+        """Requests that came at `since` (epoch milliseconds) or later, newest first, without those that only correct
+        others."""
 
 
 class AttemptStore(Protocol):
@@ -207,6 +232,38 @@ class AuditStore(Protocol):
 
     async def entries(self, *, after: int = 0, limit: int = 100, subject: str | None = None) -> list[AuditEntry]:
         """Entries with a number above `after`, oldest first."""
+
+    async def newest(self) -> AuditEntry | None:
+        """The last entry; None: there is none yet."""
+
+
+class AlertStore(Protocol):
+    """Notices and their outbox, which all processes share. Times are epoch milliseconds. Raises StorageUnavailable when
+    the database is."""
+
+    async def levels(self, scopes: Collection[str] | None, day: int, percent: int) -> list[Level]:
+        """Of `scopes` (None: of all) those that have limits: their windows of a UTC day, of its month, and of runs,
+        unless nothing is used of them. Users come with their monthly spend only, and not below so many percent of it;
+        `percent` 0 leaves them out."""
+
+    async def add(self, notices: Sequence[Notice], channels: Sequence[str]) -> list[Notice]:
+        """Add notices, due on these channels at once. Those that were new by their id, in one transaction."""
+
+    async def next_due(self, channel: str) -> int | None:
+        """When the next delivery of a channel is due; None: there is none."""
+
+    async def take(self, channel: str, now: int, until: int, most: int) -> list[tuple[Notice, int]]:
+        """Up to so many notices that are due, the oldest first, each with its number of tries, this one included.
+        Nobody else gets them before `until`."""
+
+    async def settle(self, channel: str, notice_ids: Sequence[str], outcome: Delivery) -> None:
+        """What a try came to: `next_at`, `delivered_at` and `error` of the outcome hold from now on."""
+
+    async def recent(self, limit: int) -> list[tuple[Notice, list[Delivery]]]:
+        """The newest notices first, with their deliveries by channel."""
+
+    async def purge(self, before: int) -> None:
+        """Forget notices that are older."""
 
 
 class Changes(Protocol):

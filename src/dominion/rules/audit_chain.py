@@ -5,7 +5,8 @@ anybody with the database can cut its end off: only an anchor that was kept else
 """
 
 import hmac
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,6 +16,7 @@ from dominion.domain.registry import AuditEntry
 HASH_BYTES = 32
 BEGINNING = b""
 """What stands in for the hash before the first entry."""
+_WRITTEN = re.compile(r"(?<![\w:])([1-9]\d{0,17}):([0-9a-f]{64})(?![\w:])")
 
 
 class Anchor(NamedTuple):
@@ -23,12 +25,21 @@ class Anchor(NamedTuple):
     number: int
     hash: bytes
 
+    def __str__(self) -> str:
+        """As notices and `audit verify` write it, and `anchors_in` reads it."""
+        return f"{self.number}:{self.hash.hex()}"
+
 
 class Fault(NamedTuple):
     """What is wrong with the log, at which number; `what` is a sentence."""
 
     number: int
     what: str
+
+
+def anchors_in(text: str) -> Iterator[Anchor]:
+    """The anchors that stand in a text, be it a log."""
+    return (Anchor(int(number), bytes.fromhex(digits)) for number, digits in _WRITTEN.findall(text))
 
 
 def chained(
@@ -55,11 +66,13 @@ def link(key: bytes, before: bytes, entry: AuditEntry) -> bytes:
 
 
 class Chain:
-    """Checks a log page by page, from its first entry on: `take` each page, then ask for the `end`."""
+    """Checks a log page by page, from its first entry on: `take` each page, then ask for the `end`. Every one of the
+    `anchors` must fit."""
 
-    def __init__(self, key: bytes, anchor: Anchor | None = None) -> None:
+    def __init__(self, key: bytes, anchors: Iterable[Anchor] = ()) -> None:
         self._key = key
-        self._anchor = anchor
+        self._anchors = frozenset(anchors)
+        self._anchored = frozenset(anchor.number for anchor in self._anchors)
         self.head = Anchor(0, BEGINNING)
         """The last entry seen; after a whole log without a fault it is an anchor for the next time."""
 
@@ -74,14 +87,11 @@ class Chain:
 
     def end(self) -> list[Fault]:
         """The faults that show when there is no further page."""
-        if self._anchor is None or self.head.number >= self._anchor.number:
+        longest = max(self._anchored, default=0)
+        if self.head.number >= longest:
             return []
-        return [
-            Fault(
-                self.head.number + 1,
-                f"The log ends at entry {self.head.number}; it had {self._anchor.number} when the anchor was taken.",
-            )
-        ]
+        what = f"The log ends at entry {self.head.number}; it had {longest} when the anchor was taken."
+        return [Fault(self.head.number + 1, what)]
 
     def _fault(self, entry: AuditEntry) -> str:
         number, due = entry.number, self.head.number + 1
@@ -91,6 +101,8 @@ class Chain:
             return f"Entry {number} stands behind entry {self.head.number}."
         if not hmac.compare_digest(link(self._key, self.head.hash, entry), entry.hash):
             return f"Entry {number} is not as it was written, or does not follow the entry before it."
-        if self._anchor is not None and number == self._anchor.number and entry.hash != self._anchor.hash:
+        if number in self._anchored and any(
+            anchor.hash != entry.hash for anchor in self._anchors if anchor.number == number
+        ):
             return f"Entry {number} is another one than when the anchor was taken: the log was written anew."
         return ""

@@ -136,6 +136,21 @@ def leased_limits(standing: Standing, shares: Mapping[WindowKey, Share], *, rate
     return limits
 
 
+def fits(standing: Standing, tokens: int, nano: int) -> bool:
+    """Whether a request that may use so much can be granted in full: then `wants_of` has nothing to say."""
+    limits, day, month = standing.limits, standing.day, standing.month
+    if limits.concurrent_requests is not None and standing.running >= limits.concurrent_requests:
+        return False
+    if limits.daily_requests is not None and day.requests + day.held_requests >= limits.daily_requests:
+        return False
+    if limits.daily_tokens is not None and day.tokens + day.held_tokens + tokens > limits.daily_tokens:
+        return False
+    if limits.monthly_spend_nano is not None and month.spend + month.held_spend + nano > limits.monthly_spend_nano:
+        return False
+    daily_spend = _daily_spend(limits)
+    return daily_spend is None or day.spend + day.held_spend + nano <= daily_spend
+
+
 def wants_of(standing: Standing, full: Amount) -> list[Want]:
     """What must be leased before a request that may use `full` can be granted in full; nothing when it can."""
     whole, limits, day, month = standing.told, standing.limits, standing.day, standing.month

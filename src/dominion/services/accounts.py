@@ -13,7 +13,7 @@ from dominion.domain.contracts import Clock
 from dominion.domain.errors import InvalidRequest, NotFound
 from dominion.domain.people import ApiKey, Limits, User, UserStatus
 from dominion.domain.records import UsageSummary
-from dominion.domain.stores import LedgerStore, PeopleStore
+from dominion.domain.stores import AuditStore, LedgerStore, PeopleStore
 from dominion.domain.usage import nano_from_usd, usd
 from dominion.rules.limits import Standing
 from dominion.rules.windows import day_end, day_from_iso, day_of, first_day, iso, iso_day, month_end, month_of
@@ -47,7 +47,8 @@ class LimitChanges(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class Accounts:
-    """The operator's view of the people store and the ledger. Answers are plain values, ready for JSON."""
+    """The operator's view of the people store and the ledger. Answers are plain values, ready for JSON. Every change is
+    in the audit log before it is made; without a `request_id` the gateway itself made it."""
 
     def __init__(
         self,
@@ -57,6 +58,7 @@ class Accounts:
         admission: Admission,
         identity: Identity,
         hasher: KeyHasher,
+        audit: AuditStore,
         clock: Clock,
         defaults: Limits,
     ) -> None:
@@ -66,19 +68,21 @@ class Accounts:
         self._admission = admission
         self._identity = identity
         self._hasher = hasher
+        self._audit = audit
         self._clock = clock
         self._defaults = defaults
 
     # --- users
 
-    async def create_user(self, name: str, email: str | None = None) -> dict[str, Any]:
+    async def create_user(self, name: str, email: str | None = None, request_id: str = "") -> dict[str, Any]:
         """A new user with the default limits."""
         if not name.strip() or len(name) > 200 or (email is not None and len(email) > 320):  # noqa: PLR2004
             raise InvalidRequest("A user needs a name of 1 to 200 characters.", param="name")
         now = int(self._clock.now())
         user = User(f"usr_{secrets.token_hex(8)}", name.strip(), email, "active", self._defaults, now)
+        limits = _show_limits(user.limits)  # nobody's name or address: what is in the audit log stays there
+        await self._note("user.created", f"user:{user.id}", None, {"limits": limits}, request_id)
         await self._people.add_user(user)
-        LOG.info("user %s created", user.id)
         return show_user(user)
 
     async def users(self, after: str, limit: int) -> dict[str, Any]:
@@ -92,14 +96,16 @@ class Accounts:
         user = self._found(await self._people.user(user_id), user_id)
         return show_user(user) | {"keys": (await self.keys(user_id))["keys"], "quota": await self.quota(user)}
 
-    async def set_status(self, user_id: str, status: UserStatus) -> dict[str, Any]:
+    async def set_status(self, user_id: str, status: UserStatus, request_id: str) -> dict[str, Any]:
         """Suspend or activate; holds from the next request on. Raises NotFound."""
+        before = self._found(await self._people.user(user_id), user_id)
+        was, is_now = {"status": before.status}, {"status": status}
+        await self._note("user.status", f"user:{user_id}", was, is_now, request_id)
         user = self._found(await self._people.set_status(user_id, status), user_id)
         self._identity.forget_user(user_id)
-        LOG.info("user %s is now %s", user_id, status)
         return show_user(user)
 
-    async def set_limits(self, changes: LimitChanges) -> dict[str, Any]:
+    async def set_limits(self, changes: LimitChanges, request_id: str) -> dict[str, Any]:
         """Change limits; holds from the next request on. Raises InvalidRequest, NotFound."""
         user = self._found(await self._people.user(changes.user_id), changes.user_id)
         now = user.limits
@@ -110,10 +116,10 @@ class Accounts:
             concurrent_requests=_changed("concurrent_requests", changes.concurrent_requests, now.concurrent_requests),
             requests_per_minute=_changed("requests_per_minute", changes.requests_per_minute, now.requests_per_minute),
         )
+        await self._note("limits.set", f"user:{user.id}", _show_limits(now), _show_limits(limits), request_id)
         user = self._found(await self._people.set_limits(user.id, limits), user.id)
         self._admission.change_limits(user.id, limits)
         self._identity.forget_user(user.id)
-        LOG.info("limits of user %s changed", user.id)
         return show_user(user)
 
     @staticmethod
@@ -124,10 +130,13 @@ class Accounts:
 
     # --- keys
 
-    async def create_key(self, user_id: str, name: str | None = None, expires_at: int | None = None) -> dict[str, Any]:
+    async def create_key(
+        self, user_id: str, name: str | None = None, expires_at: int | None = None, request_id: str = ""
+    ) -> dict[str, Any]:
         """A new key; its plain text is in this answer and nowhere else. Raises InvalidRequest, NotFound."""
         if name is not None and len(name) > 200:  # noqa: PLR2004
             raise InvalidRequest("A key's name has at most 200 characters.", param="name")
+        self._found(await self._people.user(user_id), user_id)
         now = int(self._clock.now())
         if expires_at is not None and not now < expires_at < now + LONGEST_LIFE:
             raise InvalidRequest("expires_at is a time to come, within a hundred years.", param="expires_at")
@@ -145,8 +154,8 @@ class Accounts:
             created_at=now,
             expires_at=expires_at,
         )
+        await self._note("key.created", f"key:{key.id}", None, show_key(key), request_id)
         await self._people.add_key(key)
-        LOG.info("key %s of user %s created", key.id, user_id)
         return {
             "id": key.id,
             "user_id": user_id,
@@ -160,24 +169,35 @@ class Accounts:
         """All keys of a user, without their secrets."""
         return {"keys": [show_key(key) for key in await self._people.keys(user_id)]}
 
-    async def revoke_key(self, key_id: str) -> dict[str, Any]:
+    async def revoke_key(self, key_id: str, request_id: str) -> dict[str, Any]:
         """Revoke; holds from the next request on. Raises NotFound."""
-        key = await self._people.revoke_key(key_id, int(self._clock.now()))
-        if key is None:
+        found, now = await self._people.key(key_id), int(self._clock.now())
+        if found is None:
             raise NotFound(f"There is no key {key_id[:80]!r}.")
+        await self._note("key.revoked", f"key:{key_id}", show_key(found[0]), {"revoked_at": iso(now)}, request_id)
+        key = await self._people.revoke_key(key_id, now)
         self._identity.forget_key(key_id)
-        LOG.info("key %s revoked", key_id)
-        return show_key(key)
+        return show_key(key or found[0])
+
+    async def _note(
+        self, action: str, subject: str, before: dict[str, Any] | None, after: dict[str, Any] | None, request_id: str
+    ) -> None:
+        actor = "admin" if request_id else "system"
+        await self._audit.append(int(self._clock.now() * 1000), actor, action, subject, before, after, request_id)
+        LOG.info("%s of %s", action, subject)
 
     # --- usage
 
     async def quota(self, user: User) -> dict[str, Any]:
         """What a user has used and has left at this moment."""
         standing = await self._admission.overall(user)
-        return show_quota(user, standing, self._clock.now())
+        return show_quota(user, standing)
 
-    async def usage(self, user_id: str | None, first: str | None, last: str | None) -> dict[str, Any]:
-        """Sums by day, provider and model; by default this month. Raises InvalidRequest, NotFound."""
+    async def usage(
+        self, user_id: str | None, first: str | None, last: str | None, after: str = "", limit: int = 1
+    ) -> dict[str, Any]:
+        """Sums by day, provider and model; by default this month. Those of all users come in pages of `limit` rows.
+        Raises InvalidRequest, NotFound."""
         today = day_of(self._clock.now())
         try:
             first_day_asked = day_from_iso(first) if first else first_day(month_of(today))
@@ -187,35 +207,59 @@ class Accounts:
         if user_id is not None:
             self._found(await self._people.user(user_id), user_id)
         await self._posting.flush()
+        shown: dict[str, Any] = {"from": iso_day(first_day_asked), "to": iso_day(last_day_asked)}
+        if user_id is None:
+            return {"user_id": None} | shown | await self._usage_of_all(first_day_asked, last_day_asked, after, limit)
         rows = await self._ledger.summary(user_id=user_id, first_day=first_day_asked, last_day=last_day_asked)
         totals: dict[str, Any] = {name: sum(getattr(row, name) for row in rows) for name in SUMMED}
         totals["total_tokens"] = totals["input_tokens"] + totals["output_tokens"]
         totals["cost_usd"] = usd(sum(row.cost_nano for row in rows))
+        return {"user_id": user_id, **shown, "totals": totals, "rows": [_show_summary(row) for row in rows]}
+
+    async def _usage_of_all(self, first: int, last: int, after: str, limit: int) -> dict[str, Any]:
+        """A page of rows, and the totals of them all. `after` is the `next` of the page before."""
+        try:
+            day, *names = after.split("/", 3) if after else ("1970-01-01", "", "", "")
+            user_id, provider, model = names
+            key = (day_from_iso(day), user_id, provider, model)
+        except ValueError as error:
+            raise InvalidRequest("after is the `next` of an earlier answer.", param="after") from error
+        rows = await self._ledger.summary_page(first, last, key, limit + 1)
+        totals = await self._ledger.overall(first, last)
+        end = rows[limit - 1] if len(rows) > limit else None
         return {
-            "user_id": user_id,
-            "from": iso_day(first_day_asked),
-            "to": iso_day(last_day_asked),
-            "totals": totals,
-            "rows": [_show_summary(row) for row in rows],
+            "totals": {
+                "requests": totals.requests,
+                "failed": totals.failed,
+                "input_tokens": totals.input_tokens,
+                "output_tokens": totals.output_tokens,
+                "total_tokens": totals.input_tokens + totals.output_tokens,
+                "cost_usd": usd(totals.cost_nano),
+            },
+            "rows": [_show_summary(row) for row in rows[:limit]],
+            "next": None if end is None else f"{end.day}/{end.user_id}/{end.provider}/{end.model}",
         }
 
 
 def show_user(user: User) -> dict[str, Any]:
     """A user as JSON shows it."""
-    limits = user.limits
     return {
         "id": user.id,
         "name": user.name,
         "email": user.email,
         "status": user.status,
         "created_at": iso(user.created_at),
-        "limits": {
-            "daily_requests": limits.daily_requests,
-            "daily_tokens": limits.daily_tokens,
-            "monthly_spend_cap_usd": None if limits.monthly_spend_nano is None else usd(limits.monthly_spend_nano),
-            "concurrent_requests": limits.concurrent_requests,
-            "requests_per_minute": limits.requests_per_minute,
-        },
+        "limits": _show_limits(user.limits),
+    }
+
+
+def _show_limits(limits: Limits) -> dict[str, Any]:
+    return {
+        "daily_requests": limits.daily_requests,
+        "daily_tokens": limits.daily_tokens,
+        "monthly_spend_cap_usd": None if limits.monthly_spend_nano is None else usd(limits.monthly_spend_nano),
+        "concurrent_requests": limits.concurrent_requests,
+        "requests_per_minute": limits.requests_per_minute,
     }
 
 
@@ -232,10 +276,10 @@ def show_key(key: ApiKey) -> dict[str, Any]:
     }
 
 
-def show_quota(user: User, standing: Standing, now: float) -> dict[str, Any]:
+def show_quota(user: User, standing: Standing) -> dict[str, Any]:
     """A standing as JSON shows it. `used` is settled, `held` is set aside for running requests."""
     limits, day, month = standing.limits, standing.day, standing.month
-    midnight, month_edge = iso(day_end(day_of(now))), iso(month_end(month_of(day_of(now))))
+    midnight, month_edge = iso(day_end(day.number)), iso(month_end(month.number))
     spend = limits.monthly_spend_nano
     return {
         "user_id": user.id,

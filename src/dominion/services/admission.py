@@ -16,7 +16,7 @@ from dominion.domain.records import HoldRecord, Outcome, Totals, UsageRow
 from dominion.domain.stores import LedgerStore
 from dominion.domain.usage import Price
 from dominion.rules.limits import Ask, Grant, Rate, ScopeStanding, Standing, Window, judge, judge_scopes, too_fast
-from dominion.rules.windows import day_end, day_of, month_of
+from dominion.rules.windows import SECONDS_A_DAY, day_end, day_of, month_of
 from dominion.services.posting import Posting
 
 
@@ -68,6 +68,7 @@ class Admission:
         self._clock = clock
         self._rate_window = rate_window
         self._leases = leases
+        self._begun, self._begun_ms = 0.0, 0
         self._standings: dict[str, Standing] = {}
         self.holds: dict[str, Hold] = {}
 
@@ -84,7 +85,7 @@ class Admission:
         """The standing of a user, from the ledger on first use, with windows of now."""
         standing = self._standings.get(user.id)
         if standing is None:
-            day = day_of(self._clock.now())
+            day = day_of(self.now())
             month = month_of(day)
             today, this_month = await self._ledger.totals(user.id, day, month)
             loaded = Standing(
@@ -108,6 +109,11 @@ class Admission:
         month.held_spend = own.month.held_spend
         return Standing(own.told, day, month, own.rate, own.running, own.scope)
 
+    def now(self) -> float:
+        """Epoch seconds, never before the newest day that any window had: a clock that is set back neither gives a day
+        again that was used up nor takes rows out of the window that they are counted in."""
+        return max(self._clock.now(), self._begun)
+
     def users(self) -> list[str]:
         """Those who have a standing."""
         return list(self._standings)
@@ -127,8 +133,12 @@ class Admission:
         hold cannot be recorded: then nothing is set aside.
         """
         now, monotonic = self._clock.now(), self._clock.monotonic()
+        if now < self._begun:  # noqa: PLR1730 - as `now` has it, on the hot path
+            now = self._begun
         if now >= standing.ends:
             self._turn(standing, now)
+        if record.at < self._begun_ms:  # the clock was set back, or midnight came after the record was made
+            record = msgspec.structs.replace(record, at=self._begun_ms)
         if self._leases is not None:
             self._leases.check([standing, *others], ask)
         standing.rate.roll(monotonic, self._rate_window)
@@ -199,7 +209,7 @@ class Admission:
         """
         others = hold.others or []
         if to is not None and all(part.standing is not to for part in others):
-            now, monotonic = self._clock.now(), self._clock.monotonic()
+            now, monotonic = self.now(), self._clock.monotonic()
             ask = worst_of(hold.grant)
             self._turn(to, now)
             if self._leases is not None:
@@ -229,14 +239,16 @@ class Admission:
 
     def turn(self, standing: Standing) -> None:
         """Begin the windows of now, if it is time."""
-        self._turn(standing, self._clock.now())
+        self._turn(standing, self.now())
 
     def _turn(self, standing: Standing, now: float) -> None:
-        """Begin new windows when the UTC day or month has changed; holds keep theirs. Never turns back: a clock that is
-        set back must not give a used-up day again."""
+        """Begin new windows when the UTC day or month has changed; holds keep theirs."""
         if now < standing.ends:
             return
         day = day_of(now)
+        if day * SECONDS_A_DAY > self._begun:
+            self._begun = float(day * SECONDS_A_DAY)
+            self._begun_ms = day * SECONDS_A_DAY * 1000
         if day > standing.day.number:
             standing.day = Window(day)
             month = month_of(day)

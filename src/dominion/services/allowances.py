@@ -19,7 +19,7 @@ from dominion.domain.people import Limits
 from dominion.domain.stores import AllowanceStore, Rates
 from dominion.rules.limits import Ask, ScopeStanding, Standing, too_fast
 from dominion.rules.pricing import worst_case
-from dominion.rules.shares import Share, is_limited, keys_of, leased_limits, shares_of, tell_numbers, wants_of
+from dominion.rules.shares import Share, fits, is_limited, keys_of, leased_limits, shares_of, tell_numbers, wants_of
 from dominion.rules.windows import day_of, month_of
 from dominion.services.posting import Posting
 
@@ -136,11 +136,11 @@ class Allowances:
             return
         tokens = ask.input_bound + ask.output_cap * ask.choices
         nano = 0 if ask.price is None else worst_case(ask.input_bound, ask.output_cap, ask.price, ask.choices)
-        full = Amount(1, tokens, nano)
         wants: list[Want] = []
         for standing in standings:
             self._active[standing.scope] = standing
-            wants += wants_of(standing, full)
+            if not fits(standing, tokens, nano):
+                wants += wants_of(standing, Amount(1, tokens, nano))
         if self._clock.monotonic() > self._spend_until and any(is_limited(one.limits) for one in standings):
             raise StorageUnavailable("What is left of the limits is not known: the database is out of reach.")
         if wants:

@@ -8,6 +8,7 @@ from typing import cast
 
 import msgspec
 
+from dominion.credentials.present import hidden
 from dominion.domain.contracts import Call, Clock, Envelope, Exchange, Upstream
 from dominion.domain.errors import (
     InvalidCredentials,
@@ -59,6 +60,7 @@ class Attempts:
         target = route.stream_target if meter.peek.stream else route.target
         if route.authority is not None:
             extra += await route.authority.headers(target.path, body)
+        meter.shown = target.head, extra
         meter.exchange = exchange = await self._upstream.send(target, body, extra)
         try:
             if exchange.status != 200:  # noqa: PLR2004 - the one status that carries an answer
@@ -71,8 +73,10 @@ class Attempts:
             else:
                 answer = await self._large(exchange, length)
             return self._whole(meter, route, answer)
-        except BaseException:
+        except BaseException as error:
             exchange.close()
+            if isinstance(error, ProviderError):
+                hide_key(error, meter)
             raise
 
     # --- speak
@@ -212,6 +216,14 @@ class Attempts:
                 error = OwnKeyRefused(error.message, provider=error.provider, status=status)
             error.message = route.own.hidden(error.message)  # a provider may repeat the key that it refuses
         return error
+
+
+def hide_key(error: ProviderError, meter: Meter) -> None:
+    """Take the key that the provider was shown out of its words."""
+    shown = b"".join(meter.shown)
+    error.message = hidden(error.message.encode(), shown).decode()
+    error.args = (error.message,)
+    error.verbatim = hidden(error.verbatim, shown)
 
 
 def _origin(route: Route) -> str:

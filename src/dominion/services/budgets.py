@@ -7,14 +7,15 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from dominion.domain.allowances import EVERY_RUN, ScopeLimits
+from dominion.domain.allowances import ALERTS, EVERY_RUN, ScopeLimits
 from dominion.domain.contracts import Clock
 from dominion.domain.errors import InvalidRequest, NotFound
 from dominion.domain.records import Totals
-from dominion.domain.stores import AuditStore, BudgetStore, Changes, LedgerStore
+from dominion.domain.stores import AuditStore, BudgetStore, Changes, LedgerStore, PeopleStore
 from dominion.domain.usage import nano_from_usd, usd
 from dominion.rules.windows import day_end, day_of, iso, month_end, month_of
 from dominion.services.admission import Admission, Hold
+from dominion.services.lineup import Lineup
 from dominion.services.posting import Posting
 from dominion.services.scopes import Scopes
 
@@ -63,18 +64,24 @@ class Budgets:
         admission: Admission,
         ledger: LedgerStore,
         posting: Posting,
+        people: PeopleStore,
+        lineup: Lineup,
         audit: AuditStore,
         changes: Changes,
         clock: Clock,
+        thresholds: tuple[int, ...] = ALERTS,
     ) -> None:
         self._store = store
         self._scopes = scopes
         self._admission = admission
         self._ledger = ledger
         self._posting = posting
+        self._people = people
+        self._lineup = lineup
         self._audit = audit
         self._changes = changes
         self._clock = clock
+        self._thresholds = thresholds
 
     async def begin(self) -> None:
         """Read the budgets, and again when another process has changed one. Raises StorageUnavailable."""
@@ -91,11 +98,14 @@ class Budgets:
         return {"budgets": [await self._shown(scope, limits) for scope, limits in sorted(budgets.items())]}
 
     async def set(self, form: BudgetChanges, request_id: str) -> dict[str, Any]:
-        """Set limits of a scope; they hold from the next request on. Raises InvalidRequest, StorageUnavailable."""
+        """Set limits of a scope; they hold from the next request on. Raises InvalidRequest, NotFound,
+        StorageUnavailable."""
         check_scope(form.scope)
         before = (await self._store.budgets()).get(form.scope)
-        after = changed(before or ScopeLimits(), form)
+        after = changed(before or ScopeLimits(alerts=self._thresholds), form)
         unlimited = after == ScopeLimits(alerts=after.alerts)
+        if before is None:
+            await self._check_there_is(form.scope)
         now = self._clock.now()
         shown = (None if before is None else show_limits(before), None if unlimited else show_limits(after))
         await self._audit.append(int(now * 1000), "admin", "budgets.set", form.scope, *shown, request_id)
@@ -108,6 +118,15 @@ class Budgets:
         await self._changes.publish(TOPIC, form.scope)
         LOG.info("budget of %s changed", form.scope)
         return await self._shown(form.scope, after)
+
+    async def _check_there_is(self, scope: str) -> None:
+        """A misspelt name would be a limit of nobody. Raises NotFound; customers and runs have the names one gives."""
+        kind, _, name = scope.partition(":")
+        if kind == "key" and await self._people.key(name) is None:
+            raise NotFound(f"There is no key {name!r}.", action="List the keys of a user: GET /admin/keys?user_id=")
+        providers = dict.fromkeys(slot.row.id for slot in self._lineup.slots)
+        if kind == "provider" and name not in providers:
+            raise NotFound(f"There is no provider {name!r} here, only: {', '.join(providers)}.")
 
     async def follow(self, scope: str, successor: str) -> None:
         """A new scope takes over the limits of another, if that has any; its use begins anew."""

@@ -10,6 +10,7 @@ from collections.abc import Container, Sequence
 from functools import partial
 from typing import NamedTuple
 
+from dominion.credentials.present import hidden
 from dominion.domain.contracts import Call, Clock, Peek, Reply, Upstream
 from dominion.domain.errors import DominionError, InvalidRequest, ProviderError
 from dominion.domain.records import HoldRecord, Outcome
@@ -18,7 +19,7 @@ from dominion.rules.limits import Ask, ScopeStanding, caps_spend, caps_tokens
 from dominion.rules.pricing import worst_case
 from dominion.rules.quoting import check_max_cost
 from dominion.services.admission import Admission
-from dominion.services.attempts import Attempts
+from dominion.services.attempts import Attempts, hide_key
 from dominion.services.counters import Counters
 from dominion.services.metering import Meter
 from dominion.services.own_keys import FREE, OwnKeys
@@ -179,6 +180,8 @@ class Completions:
         ended = False
         try:
             while True:
+                if road.seen.failed:  # the provider may repeat the key that it was shown
+                    out = hidden(out, b"".join(meter.shown))
                 if road.seen.done and not ended:  # the end mark is in `out`: the row goes first
                     meter.settle(Outcome.OK)
                     ended = True
@@ -190,9 +193,12 @@ class Completions:
                 out = road.feed(chunk)
             last = road.end()
             if road.seen.failed:
+                last = hidden(last, b"".join(meter.shown))
                 self._router.broke(meter.route, ProviderError.code)
             meter.settle(Outcome.CUT if road.seen.failed else Outcome.OK, "provider_error" if road.seen.failed else "")
         except DominionError as error:
+            if isinstance(error, ProviderError):
+                hide_key(error, meter)
             LOG.info("%s: the stream of %s broke: %s", call.id, meter.route.slot.row.id, error.message)
             last = b"" if ended else call.door.write_stream_error(error, call.id)
             if isinstance(error, ProviderError) and not ended:

@@ -6,6 +6,7 @@ Costs nothing and writes no row; it counts against the caller's rate.
 import logging
 from collections.abc import Sequence
 
+from dominion.credentials.present import hidden
 from dominion.domain.contracts import Call, Receipt, Reply, Upstream
 from dominion.domain.errors import ProviderError, ProviderRefused
 from dominion.domain.providers import Target
@@ -98,7 +99,8 @@ class Counting:
         try:
             answer = await exchange.read(_LARGEST_ANSWER)
             if exchange.status != 200:  # noqa: PLR2004 - the one status that carries an answer
-                error = route.dialect.read_error(route.slot.row.name, exchange.status, answer)
+                said = hidden(answer, target.head + extra)  # it may repeat the key that it was shown
+                error = route.dialect.read_error(route.slot.row.name, exchange.status, said)
                 if counter is not door or route.own is not None:
                     error.verbatim = b""
                 if route.own is not None:

@@ -19,8 +19,9 @@ LARGEST_CHARGE = 1 << 53
 class Meter:
     """The meter of one running request, and where it stands: these are set as it goes on.
 
-    `route`, `exchange`, `road` (of streams), `seen` and `lost` belong to the attempt under way, `stale` says that the
-    provider refused our proof of who pays, `renewed` that it was made anew for this request. `failed` counts attempts.
+    `route`, `exchange`, `shown` (header lines that hold its key), `road` (of streams), `seen` and `lost` belong to the
+    attempt under way, `stale` says that the provider refused our proof of who pays, `renewed` that it was made anew for
+    this request. `failed` counts attempts.
     """
 
     failed = 0
@@ -43,6 +44,7 @@ class Meter:
         self.seen = Seen()
         self.lost: tuple[str, ...] = ()
         self.exchange: Exchange | None = None
+        self.shown = (b"", b"")
         self.road: Road | None = None
         self.stale = self.renewed = False
         self.set_cap: int | None = None

@@ -102,7 +102,7 @@ def _of_callers(accounts: Accounts, models: ModelList) -> tuple[Operation, ...]:
 def _of_users(accounts: Accounts) -> tuple[Operation, ...]:
     async def create(asked: Asked) -> Any:
         form = asked.read(NewUser)
-        return await accounts.create_user(form.name, form.email)
+        return await accounts.create_user(form.name, form.email, asked.request_id)
 
     async def page(asked: Asked) -> Any:
         return await accounts.users(asked.query.get("after", ""), asked.number("limit", 100, 1000))
@@ -111,18 +111,20 @@ def _of_users(accounts: Accounts) -> tuple[Operation, ...]:
         return await accounts.user(asked.path["id"])
 
     async def suspend(asked: Asked) -> Any:
-        return await accounts.set_status(asked.path["id"], "suspended")
+        return await accounts.set_status(asked.path["id"], "suspended", asked.request_id)
 
     async def activate(asked: Asked) -> Any:
-        return await accounts.set_status(asked.path["id"], "active")
+        return await accounts.set_status(asked.path["id"], "active", asked.request_id)
 
     async def limits(asked: Asked) -> Any:
-        return await accounts.set_limits(asked.read(LimitChanges))
+        return await accounts.set_limits(asked.read(LimitChanges), asked.request_id)
 
     async def usage(asked: Asked) -> Any:
-        return await accounts.usage(asked.query.get("user_id"), asked.query.get("from"), asked.query.get("to"))
+        period = asked.query.get("from"), asked.query.get("to")
+        page = asked.query.get("after", ""), asked.number("limit", 500, 1000)
+        return await accounts.usage(asked.query.get("user_id"), *period, *page)
 
-    sums = "Usage by day, provider and model; query: user_id, from, to (YYYY-MM-DD)"
+    sums = "Usage by day, provider and model; query: user_id, from, to (YYYY-MM-DD); of all users: after, limit"
     lifting = "Change the limits of a user; null lifts one"
     return (
         Operation("create_user", "POST", "/admin/users", "admin", "Create a user", create, NewUser, creates=True),
@@ -139,13 +141,13 @@ def _of_keys(accounts: Accounts) -> tuple[Operation, ...]:
     async def create(asked: Asked) -> Any:
         form = asked.read(NewKey)
         expires = None if form.expires_at is None else int(form.expires_at.timestamp())
-        return await accounts.create_key(form.user_id, form.name, expires)
+        return await accounts.create_key(form.user_id, form.name, expires, asked.request_id)
 
     async def every(asked: Asked) -> Any:
         return await accounts.keys(asked.query.get("user_id", ""))
 
     async def revoke(asked: Asked) -> Any:
-        return await accounts.revoke_key(asked.path["id"])
+        return await accounts.revoke_key(asked.path["id"], asked.request_id)
 
     once = "Create a key; its plain text is shown once"
     return (

@@ -30,13 +30,18 @@ REMEMBERED = 2_000
 """Opened keys in memory; the oldest is forgotten first."""
 LONGEST_KEY = 8_000
 
+Place = tuple[str, str]
+"""User id and provider id."""
 WithKey = Callable[[Slot, str], Slot]
 """A slot that shows another key at the same origin. Raises ValueError, the end of a sentence about the provider."""
 
 
 class OwnKeys:
     """The keys that users keep here, and what requests do with them. `holders` are the sealed ones, by user and
-    provider: whoever is not among them costs one look into it. `together`: the operator's keys may stand in."""
+    provider: whoever is not among them costs one look into it. `together`: the operator's keys may stand in.
+
+    Where a user keeps none, one that the operator has put into a file counts (`mount`).
+    """
 
     def __init__(
         self,
@@ -60,6 +65,8 @@ class OwnKeys:
         self._together = together
         self._lock = asyncio.Lock()
         self._opened: dict[tuple[str, str, str], tuple[Slot, SealedCredential, Slot, str]] = {}
+        self._files: Mapping[Place, str] = {}
+        self._mounted: dict[Place, SealedCredential] = {}
         self.holders: dict[str, dict[str, SealedCredential]] = {}
 
     # --- at a request
@@ -109,7 +116,8 @@ class OwnKeys:
         if known is not None and known[0] is slot and known[1] is credential:
             return known[2:]
         try:
-            plain = self._sealer.open(credential)
+            mounted = credential is self._mounted.get((user_id, provider))
+            plain = self._files[user_id, provider] if mounted else self._sealer.open(credential)
         except ConfigProblem:  # sealed anew under another sealing key meanwhile?
             await self.hear(credential.owner)
             anew = self.holders.get(user_id, {}).get(provider)
@@ -135,6 +143,8 @@ class OwnKeys:
     async def load(self) -> None:
         """Read all of them. Raises StorageUnavailable."""
         holders: dict[str, dict[str, SealedCredential]] = {}
+        for (user_id, provider), mounted in self._mounted.items():
+            holders.setdefault(user_id, {})[provider] = mounted
         for credential in await self._store.credentials():
             user_id, provider = _holder(credential.owner)
             if user_id:
@@ -158,6 +168,7 @@ class OwnKeys:
         for place in [place for place in self._opened if place[:2] == (user_id, provider)]:
             del self._opened[place]
         held = self.holders.setdefault(user_id, {})
+        credential = credential or self._mounted.get((user_id, provider))
         if credential is not None:
             held[provider] = credential
         else:
@@ -165,13 +176,44 @@ class OwnKeys:
             if not held:
                 del self.holders[user_id]
 
+    # --- what lies in files
+
+    def mount(self, keys: Mapping[Place, str]) -> None:
+        """These are the keys in the operator's files from now on, "": one that cannot be used. Each is for the address
+        that its provider has when it is first read."""
+        before = self._mounted
+        self._mounted = {place: self._of_file(place, key) for place, key in keys.items()}
+        self._files = keys
+        for place in before.keys() | self._mounted.keys():
+            was, now = before.get(place), self._mounted.get(place)
+            if was is not now and self._held(place) in (None, was):
+                LOG.info("a file holds the key of %s at %s: %s", *place, now is not None)
+                self._know(*place, now)
+
+    def _of_file(self, place: Place, key: str) -> SealedCredential:
+        """Stands for a key in a file; without an origin it is shown to nobody. The same one while nothing changes."""
+        before = self._mounted.get(place)
+        slot = next((slot for slot in self._lineup.slots if slot.row.id == place[1]), None) if key else None
+        if before is not None and self._files[place] == key and (before.origin or slot is None):
+            return before
+        origin = "" if slot is None else origin_text(slot.target.origin)
+        return SealedCredential(owner_of_user(*place), API_KEY, origin, b"", 0, "", int(self._clock.now()))
+
+    def _held(self, place: Place) -> SealedCredential | None:
+        return self.holders.get(place[0], {}).get(place[1])
+
+    def _stored(self, place: Place) -> SealedCredential | None:
+        """What the user keeps, in no file."""
+        held = self._held(place)
+        return None if held is self._mounted.get(place) else held
+
     # --- for callers and operators
 
     async def listed(self, user_id: str) -> dict[str, Any]:
         """The keys of a user, of each the end. Raises NotFound."""
         await self._check_user(user_id)
         held = self.holders.get(user_id, {})
-        return {"credentials": [_told(provider, held[provider]) for provider in sorted(held)]}
+        return {"credentials": [self._told((user_id, provider)) for provider in sorted(held)]}
 
     async def put(self, user_id: str, provider: str, key: str, actor: str, request_id: str) -> dict[str, Any]:
         """Keep a key, sealed, for the provider's present address. Raises InvalidRequest, NotFound."""
@@ -183,24 +225,36 @@ class OwnKeys:
             sealed = self._sealer.seal(
                 owner_of_user(user_id, provider), API_KEY, origin_text(slot.target.origin), key, now
             )
-            before = self.holders.get(user_id, {}).get(provider)
+            before = self._stored((user_id, provider))
             action = "credentials_added" if before is None else "credentials_updated"
             await self._note(action, sealed.owner, before, sealed, actor, request_id)
             await self._store.put_credential(sealed)
             self._know(user_id, provider, sealed)
-        return _told(provider, sealed)
+        return self._told((user_id, provider))
 
     async def remove(self, user_id: str, provider: str, actor: str, request_id: str) -> dict[str, Any]:
         """Forget a key; no request that begins from now on is asked with it. Raises NotFound."""
         await self._check_user(user_id)
         async with self._lock:
-            before = self.holders.get(user_id, {}).get(provider)
+            before = self._stored((user_id, provider))
+            if before is None and self._held((user_id, provider)) is not None:
+                raise Conflict("The key lies in a file of the gateway's operator.", action="Ask them to remove it.")
             if before is None:
                 raise NotFound(f"There is no key for {provider[:80]!r} here.")
             await self._note("credentials_removed", before.owner, before, None, actor, request_id)
             await self._store.remove_credential(before.owner, before.name)
             self._know(user_id, provider, None)
         return {"provider": provider, "removed": True}
+
+    def _told(self, place: Place) -> dict[str, Any]:
+        credential = self.holders[place[0]][place[1]]
+        return {
+            "provider": place[1],
+            "key": masked(credential),
+            "origin": credential.origin or None,
+            "created_at": iso(credential.created_at),
+            "in_file": credential is self._mounted.get(place),
+        }
 
     async def _check_user(self, user_id: str) -> None:
         if await self._people.user(user_id) is None:
@@ -278,12 +332,3 @@ def _not_usable(name: str) -> Conflict:
         f"Your key of {name} was kept for another address than the one that it has now.",
         action="Enter the key again (PUT /v1/llm/credentials/PROVIDER), or remove it.",
     )
-
-
-def _told(provider: str, credential: SealedCredential) -> dict[str, Any]:
-    return {
-        "provider": provider,
-        "key": masked(credential),
-        "origin": credential.origin,
-        "created_at": iso(credential.created_at),
-    }

@@ -7,7 +7,7 @@ the database and all its holds have ended; whatever an earlier process left is r
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from itertools import islice
 
@@ -44,11 +44,16 @@ class Posting:
         self._failing: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._posting = asyncio.Lock()
+        self._heard: Callable[[Sequence[UsageRow]], None] | None = None
 
     @property
     def pending(self) -> int:
         """Rows that are in the journal and not yet in the database."""
         return len(self._pending)
+
+    def listen(self, heard: Callable[[Sequence[UsageRow]], None]) -> None:
+        """Call `heard` with rows that have come into the database; it must neither raise nor wait."""
+        self._heard = heard
 
     @property
     def storage_failing(self) -> bool:
@@ -120,6 +125,8 @@ class Posting:
                 for _ in batch:
                     self._pending.popleft()
                 self.posted += len(batch)
+                if self._heard is not None:
+                    self._heard(rows)
             self._tidy()
 
     async def _add_attempts(self, records: Iterable[JournalRecord]) -> None:

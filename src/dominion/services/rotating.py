@@ -49,7 +49,7 @@ class Rotating:
         if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now):
             raise Conflict("This key does not work any more.", action="Create one: POST /admin/keys")
         expires = None if key.expires_at is None else int(now) + key.expires_at - key.created_at
-        made = await self._accounts.create_key(key.user_id, key.name, expires)
+        made = await self._accounts.create_key(key.user_id, key.name, expires, request_id)
         await self._budgets.follow(f"key:{key_id}", f"key:{made['id']}")  # before anybody can know the key
         ends = int(now) + overlap
         after = {"replaced_by": made["id"], "ends_at": iso(ends)}

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TypeVar
 
 from dominion.domain.allowances import EVERY_RUN, ScopeLimits, WindowKey, scopes_of
-from dominion.domain.contracts import Call, Clock
+from dominion.domain.contracts import Call
 from dominion.domain.errors import LimitExceeded, ModelNotAvailable
 from dominion.domain.records import HoldRecord, Outcome, UsageRow
 from dominion.domain.stores import BudgetStore, LedgerStore
@@ -37,14 +37,12 @@ class Scopes:
         ledger: LedgerStore,
         posting: Posting,
         admission: Admission,
-        clock: Clock,
         leases: Allowances | None = None,
     ) -> None:
         self._budgets = budgets
         self._ledger = ledger
         self._posting = posting
         self._admission = admission
-        self._clock = clock
         self._leases = leases
         self.limits: Mapping[str, ScopeLimits] = {}
         self.standings: dict[str, ScopeStanding] = {}
@@ -72,11 +70,13 @@ class Scopes:
         provider is left, StorageUnavailable.
         """
         user = call.principal.user
-        standing = await self._admission.standing(user)
+        standing = self._admission.known(user.id) or await self._admission.standing(user)
         while True:
             provider = ways.routes[0].slot.row.id
-            scopes = scopes_of(user.id, call.principal.key_id, provider, call.customer, call.run)
-            others = [await self.standing(scope) for scope in scopes if self._limits_of(scope) is not None]
+            others: list[ScopeStanding] = []
+            if self.limits:
+                scopes = scopes_of(user.id, call.principal.key_id, provider, call.customer, call.run)
+                others = [await self.standing(scope) for scope in scopes if self._limits_of(scope) is not None]
             hold = partial(attempt, ways, others)
             try:
                 return hold() if self._leases is None else await self._leases.admit(standing, user.limits, hold)
@@ -98,6 +98,8 @@ class Scopes:
         """A provider is about to be asked: what is set aside goes with the request. Raises ModelNotAvailable when
         its budget is used up: the next one is asked, and its breaker stays as it is."""
         asked = f"provider:{provider}"
+        if not hold.others and asked not in self.limits:
+            return
         now = next((part.standing for part in hold.others or () if part.standing.scope.startswith("provider:")), None)
         if now is not None and now.scope == asked:
             return
@@ -137,7 +139,7 @@ class Scopes:
         return ScopeLimits(daily_tokens=limits.hard_run_tokens, soft_run_tokens=limits.soft_run_tokens)
 
     async def _begin(self, scope: str) -> ScopeStanding:
-        day = day_of(self._clock.now())
+        day = day_of(self._admission.now())
         month, is_run = month_of(day), scope.startswith("run:")
         keys = [(scope, "r", 0), (scope, "m", month)] if is_run else [(scope, "d", day), (scope, "m", month)]
         async with self._posting.quiet():

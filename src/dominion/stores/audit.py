@@ -18,6 +18,7 @@ COUNTER = "audit"
 NEXT = upsert(change_counters, "{table}.{column} + 1")
 NUMBER = select(change_counters.c.value).where(change_counters.c.name == COUNTER)
 LAST = select(audit_log.c.hash).order_by(audit_log.c.number.desc()).limit(1)
+NEWEST = select(audit_log).order_by(audit_log.c.number.desc()).limit(1)
 ADD = insert(audit_log)
 ENTRIES = (
     select(audit_log)
@@ -70,6 +71,11 @@ class SqlAudit:
         return await self._database.read(
             lambda connection: [_entry(row) for row in connection.execute(statement, values)]
         )
+
+    async def newest(self) -> AuditEntry | None:
+        """The last entry."""
+        row = await self._database.read(lambda connection: connection.execute(NEWEST).first())
+        return None if row is None else _entry(row)
 
 
 def _text(value: dict[str, Any] | None) -> str | None:

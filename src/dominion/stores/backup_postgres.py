@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, make_url, text
+from sqlalchemy.exc import DBAPIError
 
-from dominion.domain.errors import ConfigProblem
+from dominion.domain.errors import ConfigProblem, StorageUnavailable
 from dominion.stores.backup import SUMS
-from dominion.stores.postgres import engine
+from dominion.stores.postgres import engine, shown
 
 _SERVICE = "dominion"
 _NAMES = {"username": "user", "password": "password", "host": "host", "port": "port", "database": "dbname"}
@@ -22,7 +23,7 @@ _NAMES = {"username": "user", "password": "password", "host": "host", "port": "p
 def dump(address: str, copy: Path) -> tuple[int, int]:
     """Dump a database in use as it is at one moment; rows of its ledger and their nano-dollars.
 
-    Raises ConfigProblem when pg_dump is missing or refuses.
+    Raises ConfigProblem when pg_dump is missing or refuses, StorageUnavailable when the database does not answer.
     """
     url = make_url(address)
     with _connection(url) as connection:
@@ -52,10 +53,12 @@ def is_empty(address: str) -> bool:
 
 @contextmanager
 def _connection(url: URL) -> Iterator[Any]:
-    opened = engine(url, 1, url.render_as_string(hide_password=True))
+    opened = engine(url, 1, shown(url))
     try:
         with opened.begin() as connection:
             yield connection
+    except DBAPIError as error:
+        raise StorageUnavailable(f"The database {shown(url)} does not answer: {error.orig}") from error
     finally:
         opened.dispose()
 

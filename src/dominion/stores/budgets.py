@@ -1,6 +1,9 @@
 """The limits of scopes other than users, in the database. The statements of the table are the constants."""
 
-from sqlalchemy import BigInteger, Connection, RowMapping, bindparam, delete, func, literal_column, select, text
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import BigInteger, Connection, bindparam, delete, func, literal_column, select, text
 
 from dominion.domain.allowances import ScopeLimits, WindowKey
 from dominion.domain.records import Outcome, Totals
@@ -31,7 +34,7 @@ class SqlBudgets:
     async def budgets(self) -> dict[str, ScopeLimits]:
         """All of them, by scope."""
         return await self._database.read(
-            lambda connection: {row["scope"]: _limits(row) for row in connection.execute(BUDGETS).mappings()}
+            lambda connection: {scope: limits_of(rest) for scope, *rest in connection.execute(BUDGETS)}
         )
 
     async def put_budget(self, scope: str, limits: ScopeLimits, at: int) -> None:
@@ -58,9 +61,10 @@ class SqlBudgets:
         return await self._database.write(lambda connection: connection.execute(REMOVE, {"scope": scope}).rowcount > 0)
 
 
-def _limits(row: RowMapping) -> ScopeLimits:
-    given = {name: row[name] for name in ScopeLimits.__struct_fields__ if name != "alerts"}
-    return ScopeLimits(**given, alerts=tuple(map(int, row["alerts"].split(","))) if row["alerts"] else ())
+def limits_of(columns: Sequence[Any]) -> ScopeLimits:
+    """The limits in the columns after the scope."""
+    limits = dict(zip(ScopeLimits.__struct_fields__, columns, strict=True))
+    return ScopeLimits(**limits | {"alerts": tuple(map(int, filter(None, limits["alerts"].split(","))))})
 
 
 def _used(connection: Connection, scope: str, day: int) -> dict[WindowKey, Totals]:

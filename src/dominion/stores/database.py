@@ -19,6 +19,7 @@ from dominion.domain.errors import ConfigProblem, StorageUnavailable
 from dominion.stores import (
     postgres,
     schema,
+    schema_analytics,  # noqa: F401
     schema_changes,  # noqa: F401
     schema_money,  # noqa: F401 - its tables belong to METADATA, as those of the next two
     schema_registry,  # noqa: F401
@@ -210,7 +211,7 @@ def _url(target: str | Path) -> URL:
 
 def _shown(url: URL) -> str:
     """The database as an operator knows it: the path of the file, or the address without the password."""
-    return url.database or "" if url.drivername in SQLITE else url.render_as_string(hide_password=True)
+    return url.database or "" if url.drivername in SQLITE else postgres.shown(url)
 
 
 def _engine(url: URL, readers: int) -> Engine:

@@ -1,10 +1,12 @@
 """Ledger rows, their windows and their roll-ups in the database. The statements of the tables are the constants."""
 
 from collections.abc import Container, Mapping, Sequence
-from itertools import chain, islice
+from itertools import islice
 from operator import itemgetter
+from typing import Any
 
-from msgspec.structs import asdict, astuple
+from msgspec import Struct
+from msgspec.structs import asdict
 from sqlalchemy import (
     BigInteger,
     Connection,
@@ -13,29 +15,28 @@ from sqlalchemy import (
     bindparam,
     cast,
     func,
-    insert,
     literal_column,
     select,
+    tuple_,
     update,
 )
 
 from dominion.domain.allowances import WindowKey
-from dominion.domain.records import Outcome, Totals, UsageRow, UsageSummary
+from dominion.domain.analytics import Counted
+from dominion.domain.records import Outcome, SummaryKey, Totals, UsageRow, UsageSummary
 from dominion.rules.windows import iso_day
 from dominion.stores.database import Database
+from dominion.stores.ledger_rows import add_rows
 from dominion.stores.postgres import REPORT_SECONDS
 from dominion.stores.schema import upsert, usage, usage_hours, usage_windows
+from dominion.stores.schema_analytics import COUNTS, usage_customers, usage_days
 from dominion.stores.schema_standings import leases, scope_limits
-from dominion.stores.sums import Group, Hour, HourSums, add_up, hours_of, windows_of
+from dominion.stores.sums import Group, GroupSums, HourSums, add_up, customers_of, days_of, hours_of, windows_of
 
 IDS_PER_QUERY = 500
 """Below the number of parameters that any build of SQLite takes."""
 
-ROWS_PER_STATEMENT = 50
-"""SQLite's driver gives up the interpreter's lock for each statement, and must win it back from the event loop."""
-
 KNOWN_IDS = select(usage.c.id).where(usage.c.id.in_(bindparam("ids", expanding=True)))
-ADD_ROWS = insert(usage)
 NEWEST = select(usage).order_by(usage.c.at.desc(), usage.c.id.desc()).limit(bindparam("limit"))
 BETWEEN = (
     select(usage)
@@ -45,7 +46,8 @@ BETWEEN = (
 )
 NEWEST_OF_USER = NEWEST.where(usage.c.user_id == bindparam("user_id"))
 
-ADD_TO = {table: upsert(table, "{table}.{column} + excluded.{column}") for table in (usage_hours, usage_windows)}
+SUMMED = (usage_hours, usage_windows, usage_days, usage_customers)
+ADD_TO = {table: upsert(table, "{table}.{column} + excluded.{column}") for table in SUMMED}
 
 WINDOW = select(usage_windows.c.requests, usage_windows.c.tokens, usage_windows.c.spend_nano).where(
     usage_windows.c.scope == bindparam("scope"),
@@ -78,6 +80,14 @@ SUMMARY = (
     .group_by(*_GROUP)
     .order_by(*_GROUP)
 )
+NEXT_HOUR = select(func.min(usage_hours.c.hour)).where(usage_hours.c.hour >= bindparam("hour"))
+SUMMARY_OF_DAY = SUMMARY.where(
+    tuple_(usage_hours.c.user_id, usage_hours.c.provider, usage_hours.c.model)
+    > tuple_(bindparam("user_id"), bindparam("provider"), bindparam("model"))
+).limit(bindparam("limit"))
+OVERALL = select(*(cast(func.coalesce(func.sum(usage_days.c[name]), 0), BigInteger) for name in COUNTS)).where(
+    usage_days.c.day >= bindparam("first"), usage_days.c.day <= bindparam("last")
+)
 SUMMARY_OF_USER = SUMMARY.where(usage_hours.c.user_id == bindparam("user_id"))
 
 
@@ -89,7 +99,7 @@ class SqlLedger:
         """Over an open database."""
         self._database = database
         self.process_id = process_id
-        self._add_rows = str(ADD_ROWS.compile(dialect=database.engine.dialect))
+        self._add_rows = add_rows(database.engine.dialect)
 
     async def add(self, rows: Sequence[UsageRow]) -> int:
         """Add rows and their sums in one transaction; rows whose id exists are left alone. Returns how many were new.
@@ -121,6 +131,32 @@ class SqlLedger:
             seconds=REPORT_SECONDS,
         )
 
+    async def summary_page(self, first_day: int, last_day: int, after: SummaryKey, limit: int) -> list[UsageSummary]:
+        """The same of all users, as far as they come after a key: so many of them, read day by day."""
+
+        def work(connection: Connection) -> list[UsageSummary]:
+            found: list[UsageSummary] = []
+            key = max(after, (first_day, "", "", ""))
+            while len(found) < limit:
+                hour = connection.execute(NEXT_HOUR, {"hour": key[0] * 24}).scalar()
+                if hour is None or hour // 24 > last_day:
+                    break
+                key = max(key, (hour // 24, "", "", ""))
+                values = dict(zip(("first_hour", "user_id", "provider", "model"), (key[0] * 24, *key[1:]), strict=True))
+                values |= {"end_hour": (key[0] + 1) * 24, "limit": limit - len(found)}
+                rows = connection.execute(SUMMARY_OF_DAY, values)
+                found += (UsageSummary(iso_day(day), *rest) for day, *rest in rows)
+                key = (key[0] + 1, "", "", "")
+            return found
+
+        return await self._database.read(work, seconds=REPORT_SECONDS)
+
+    async def overall(self, first_day: int, last_day: int) -> Counted:
+        """Sums of all users over days, both included."""
+        values = {"first": first_day, "last": last_day}
+        sums = await self._database.read(lambda connection: list(connection.execute(OVERALL, values).one()))
+        return Counted("", *sums)
+
     async def rows(self, *, user_id: str | None, limit: int) -> list[UsageRow]:
         """The newest rows first."""
         statement = NEWEST if user_id is None else NEWEST_OF_USER
@@ -147,26 +183,23 @@ class SqlLedger:
 
     def _add_new(self, connection: Connection, rows: Sequence[UsageRow]) -> int:
         """Add rows that are all new, and their sums. Raises _SomeKnownError when one is not."""
-        insert_into, _, one_row = self._add_rows.partition(" VALUES ")
-        for start in range(0, len(rows), ROWS_PER_STATEMENT):
-            chunk = rows[start : start + ROWS_PER_STATEMENT]
-            statement = f"{insert_into} VALUES {', '.join([one_row] * len(chunk))} ON CONFLICT DO NOTHING"
-            values = tuple(chain.from_iterable(map(astuple, chunk)))
-            if connection.exec_driver_sql(statement, values).rowcount != len(chunk):
-                raise _SomeKnownError
-        groups: dict[Group, HourSums] = {}
+        if self._add_rows(connection, rows) != len(rows):
+            raise _SomeKnownError
+        groups: dict[Group, GroupSums] = {}
         add_up(rows, groups)
         _add_sums(connection, usage_hours, hours_of(groups))
         limited = frozenset(connection.execute(LIMITED).scalars())
         windows = windows_of(groups, limited)
         _add_sums(connection, usage_windows, windows)
+        _add_sums(connection, usage_days, days_of(groups))
+        _add_sums(connection, usage_customers, customers_of(groups))
         if self.process_id:
             self._use_up_leases(connection, rows, limited)
         return len(rows)
 
     def _use_up_leases(self, connection: Connection, rows: Sequence[UsageRow], limited: Container[str]) -> None:
         """What this process's own requests used is no longer out: it is settled, by the same commit."""
-        groups: dict[Group, HourSums] = {}
+        groups: dict[Group, GroupSums] = {}
         add_up((row for row in rows if row.outcome < Outcome.LOST), groups)
         posted = [
             _posted(self.process_id, *each) for each in sorted(windows_of(groups, limited).items(), key=itemgetter(0))
@@ -185,7 +218,7 @@ def _posted(process_id: str, key: WindowKey, totals: Totals) -> dict[str, str | 
     return {"process": process_id, "of_scope": scope, "of_kind": kind, "of_number": number, **more}
 
 
-def _add_sums(connection: Connection, table: Table, sums: Mapping[Hour, HourSums] | Mapping[WindowKey, Totals]) -> None:
+def _add_sums(connection: Connection, table: Table, sums: Mapping[Any, Struct]) -> None:
     """Add to a table whose primary key is the key of the mapping. Sorted, so that two writers never deadlock."""
     names = [column.name for column in table.primary_key]
     rows = [

@@ -7,15 +7,27 @@ be.
 from collections.abc import Callable, Sequence
 
 from msgspec import Struct
-from msgspec.structs import asdict, replace
+from msgspec.structs import asdict, astuple, replace
 
 from dominion.domain.allowances import NOTHING, Amount, WindowKey
+from dominion.domain.analytics import Counted
 from dominion.domain.errors import Conflict, NotFound
 from dominion.domain.people import ApiKey, Limits, User, UserStatus
-from dominion.domain.records import JournalRecord, Outcome, Totals, UsageRow, UsageSummary
+from dominion.domain.records import JournalRecord, Outcome, SummaryKey, Totals, UsageRow, UsageSummary
 from dominion.rules.shares import windows_of_row
 from dominion.rules.windows import iso_day
-from dominion.stores.sums import Group, Hour, HourSums, add_up, hours_of, windows_of
+from dominion.stores.sums import (
+    DaySums,
+    Group,
+    GroupSums,
+    Hour,
+    HourSums,
+    add_to,
+    add_up,
+    days_of,
+    hours_of,
+    windows_of,
+)
 
 
 def nothing() -> None:
@@ -118,7 +130,7 @@ class Tables(Struct):
     """What the ledgers of several processes share."""
 
     rows: dict[str, UsageRow] = {}
-    groups: dict[Group, HourSums] = {}
+    groups: dict[Group, GroupSums] = {}
     leases: dict[tuple[str, WindowKey], Lease] = {}
 
 
@@ -169,13 +181,26 @@ class MemoryLedger:
         for (hour, user, provider, model), sums in hours_of(self._groups).items():
             day = hour // 24
             if first_day <= day <= last_day and user_id in (None, user):
-                total = days.setdefault((day, user, provider, model), HourSums())
-                for name in HourSums.__struct_fields__:
-                    setattr(total, name, getattr(total, name) + getattr(sums, name))
+                add_to(days.setdefault((day, user, provider, model), HourSums()), sums)
         return [
             UsageSummary(iso_day(day), user, provider, model, **asdict(sums))
             for (day, user, provider, model), sums in sorted(days.items())
         ]
+
+    async def summary_page(self, first_day: int, last_day: int, after: SummaryKey, limit: int) -> list[UsageSummary]:
+        """The same of all users, as far as they come after a key: so many of them."""
+        found = await self.summary(user_id=None, first_day=first_day, last_day=last_day)
+        key = (iso_day(after[0]), *after[1:])
+        return [one for one in found if (one.day, one.user_id, one.provider, one.model) > key][:limit]
+
+    async def overall(self, first_day: int, last_day: int) -> Counted:
+        """Sums of all users over days, both included."""
+        self._before()
+        total = DaySums()
+        for (day, *_), sums in days_of(self._groups).items():
+            if first_day <= day <= last_day:
+                add_to(total, sums)
+        return Counted("", *astuple(total))
 
     async def rows(self, *, user_id: str | None, limit: int) -> list[UsageRow]:
         """The newest rows first."""

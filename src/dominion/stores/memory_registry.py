@@ -103,3 +103,8 @@ class MemoryAudit:
         self._before()
         found = [entry for entry in self._entries[after:] if subject in (None, entry.subject)]
         return found[:limit]
+
+    async def newest(self) -> AuditEntry | None:
+        """The last entry."""
+        self._before()
+        return self._entries[-1] if self._entries else None

@@ -49,6 +49,12 @@ def address(url: URL) -> URL:
     return url.set(drivername="postgresql+psycopg", query={**CONNECTION, **given, "options": options.strip()})
 
 
+def shown(url: URL) -> str:
+    """The address as messages may show it. A password may stand in its query, too, which keeps only where it leads."""
+    where = {name: value for name, value in url.query.items() if name in {"host", "port"}}
+    return url.set(query=where).render_as_string(hide_password=True)
+
+
 def engine(url: URL, connections: int, shown: str) -> Engine:
     """An engine with at most this many connections. Raises ConfigProblem when the driver is not installed.
 

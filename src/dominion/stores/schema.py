@@ -24,7 +24,7 @@ from sqlalchemy import (
     text,
 )
 
-HEAD = "0005"
+HEAD = "0007"
 """The newest revision. Kept here because asking Alembic costs more than the rest of the start."""
 
 BIG = BigInteger().with_variant(Integer(), "sqlite")
@@ -110,6 +110,7 @@ usage_windows = Table(
     Column("requests", BIG, nullable=False),
     Column("tokens", BIG, nullable=False),
     Column("spend_nano", BIG, nullable=False),
+    Index(None, "kind", "number", "scope"),
     sqlite_with_rowid=False,
 )
 """Sums of a scope ("user:<id>") over a UTC day ('d', days since the epoch) or month ('m', year * 12 + month - 1)."""

@@ -40,3 +40,30 @@ attempts = Table(
     sqlite_with_rowid=False,
 )
 """Attempts that failed: the columns are the fields of `AttemptRecord`, in their order. `at` is epoch milliseconds."""
+
+alerts = Table(
+    "alerts",
+    METADATA,
+    Column("id", KEY, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("at", BIG, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("data", Text, nullable=False),
+    Index(None, "at"),
+)
+"""The columns are the fields of `Notice`, in their order; `at` is epoch milliseconds, `data` JSON. The id is made of
+what the notice is about, so that of all processes one adds it, once."""
+
+alert_deliveries = Table(
+    "alert_deliveries",
+    METADATA,
+    Column("alert_id", KEY, primary_key=True),
+    Column("channel", KEY, primary_key=True),
+    Column("tries", Integer, nullable=False),
+    Column("next_at", BIG),
+    Column("delivered_at", BIG),
+    Column("error", Text, nullable=False),
+    Index(None, "channel", "next_at"),
+    sqlite_with_rowid=False,
+)
+"""The outbox: the columns after the id are the fields of `Delivery`, in their order; times are epoch milliseconds."""

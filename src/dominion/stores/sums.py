@@ -1,6 +1,7 @@
 """What ledger rows add up to: hourly roll-ups, and the windows of every scope they belong to; pure arithmetic."""
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Hashable, Iterable, Mapping
+from typing import TypeVar
 
 import msgspec
 
@@ -16,6 +17,12 @@ Hour = tuple[int, str, str, str]
 """UTC hours since the epoch, user id, provider, model."""
 Group = tuple[int, str, str, str, str, str, str]
 """An hour as above, key id, customer, run: rows are added up once, and all the rest is made of the few groups."""
+Day = tuple[int, str, str]
+"""UTC days since the epoch, provider, model."""
+CustomerMonth = tuple[int, str]
+"""A month (year * 12 + month - 1), and the customer, "": none was named."""
+KeyT = TypeVar("KeyT", bound=Hashable)
+SumsT = TypeVar("SumsT", bound=msgspec.Struct)
 
 
 class HourSums(msgspec.Struct):
@@ -31,13 +38,32 @@ class HourSums(msgspec.Struct):
     cost_nano: int = 0
 
 
-def add_up(rows: Iterable[UsageRow], groups: dict[Group, HourSums]) -> None:
+class GroupSums(HourSums):
+    """The same, and how many of the requests the caller or the provider broke off."""
+
+    cancelled: int = 0
+    broken: int = 0
+
+
+class DaySums(msgspec.Struct):
+    """A day of a model, or a month of a customer; the fields are the columns of the tables in `schema_analytics`."""
+
+    requests: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    broken: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_nano: int = 0
+
+
+def add_up(rows: Iterable[UsageRow], groups: dict[Group, GroupSums]) -> None:
     """Add rows to groups. A failed request counts as such and in nothing else."""
     for row in rows:
         key = (row.at // HOUR_MS, row.user_id, row.provider, row.model, row.key_id, row.customer, row.run)
         sums = groups.get(key)
         if sums is None:
-            sums = groups[key] = HourSums()
+            sums = groups[key] = GroupSums()
         if row.outcome == Outcome.FAILED:
             sums.failed += 1
             continue
@@ -48,19 +74,43 @@ def add_up(rows: Iterable[UsageRow], groups: dict[Group, HourSums]) -> None:
         sums.cache_write_tokens += row.cache_write_tokens
         sums.reasoning_tokens += row.reasoning_tokens
         sums.cost_nano += row.cost_nano
+        if row.outcome == Outcome.CANCELLED:
+            sums.cancelled += 1
+        elif row.outcome == Outcome.CUT:
+            sums.broken += 1
 
 
-def hours_of(groups: Mapping[Group, HourSums]) -> dict[Hour, HourSums]:
+def hours_of(groups: Mapping[Group, GroupSums]) -> dict[Hour, HourSums]:
     """The roll-ups that groups add up to."""
-    hours: dict[Hour, HourSums] = {}
+    return _added(groups, lambda group: group[:4], HourSums)
+
+
+def days_of(groups: Mapping[Group, GroupSums]) -> dict[Day, DaySums]:
+    """The days of models that groups add up to."""
+    return _added(groups, lambda group: (group[0] // 24, group[2], group[3]), DaySums)
+
+
+def customers_of(groups: Mapping[Group, GroupSums]) -> dict[CustomerMonth, DaySums]:
+    """The months of customers that groups add up to."""
+    return _added(groups, lambda group: (month_of(group[0] // 24), group[5]), DaySums)
+
+
+def _added(
+    groups: Mapping[Group, GroupSums], key: Callable[[Group], KeyT], made: Callable[[], SumsT]
+) -> dict[KeyT, SumsT]:
+    found: dict[KeyT, SumsT] = {}
     for group, sums in groups.items():
-        total = hours.setdefault(group[:4], HourSums())
-        for name in HourSums.__struct_fields__:
-            setattr(total, name, getattr(total, name) + getattr(sums, name))
-    return hours
+        add_to(found.setdefault(key(group), made()), sums)
+    return found
 
 
-def windows_of(groups: Mapping[Group, HourSums], limited: Container[str] | None) -> dict[WindowKey, Totals]:
+def add_to(total: msgspec.Struct, sums: msgspec.Struct) -> None:
+    """Add to each field of `total` the same of `sums`, which may have more."""
+    for name in total.__struct_fields__:
+        setattr(total, name, getattr(total, name) + getattr(sums, name))
+
+
+def windows_of(groups: Mapping[Group, GroupSums], limited: Container[str] | None) -> dict[WindowKey, Totals]:
     """The windows that groups add up to: of the day, of the month, and of runs for good.
 
     Users and providers have them always; keys, customers and runs only if they are among the `limited` scopes (None:
@@ -72,7 +122,8 @@ def windows_of(groups: Mapping[Group, HourSums], limited: Container[str] | None)
         month = month_of(day)
         for scope in scopes_of(user_id, key_id, provider, customer, run):
             is_run = scope.startswith("run:")
-            if limited is not None and not scope.startswith(ALWAYS) and (EVERY_RUN if is_run else scope) not in limited:
+            asked = limited is None or scope in limited or (is_run and EVERY_RUN in limited)
+            if not asked and not scope.startswith(ALWAYS):
                 continue
             for kind, number in (("r", 0),) if is_run else (("d", day), ("m", month)):
                 totals = windows.setdefault((scope, kind, number), Totals())

@@ -1,4 +1,5 @@
-"""Small requests to token endpoints over the client for providers; never follows a redirect or goes unencrypted."""
+"""Small requests to token endpoints and webhooks over the client for providers; never follows a redirect, and goes
+unencrypted only where the operator's own files say so."""
 
 import asyncio
 from collections.abc import Mapping
@@ -15,12 +16,14 @@ LARGEST = 256 * 1024
 
 
 class HttpAsk:
-    """Implements `dominion.services.sign_in.outside.Ask`. `agent` is the user-agent where the headers name none."""
+    """Implements `dominion.services.sign_in.outside.Ask`. `agent` is the user-agent where the headers name none;
+    `plain` allows http to other machines."""
 
-    def __init__(self, upstream: HttpUpstream, agent: str, seconds: float = SECONDS) -> None:
+    def __init__(self, upstream: HttpUpstream, agent: str, seconds: float = SECONDS, *, plain: bool = False) -> None:
         self._upstream = upstream
         self._agent = agent
         self._seconds = seconds
+        self._plain = plain
 
     async def __call__(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> tuple[int, bytes]:
         """The status and the body of the answer. Header names in lower case.
@@ -29,6 +32,10 @@ class HttpAsk:
         that cannot be one and for plain http to another machine: these requests carry secrets.
         """
         origin, path = _split(url)
+        if origin.scheme == "http" and not self._plain and not is_loopback(origin.host):
+            raise ConfigProblem(
+                f"Secrets are not sent to {origin.host} unencrypted.", action="Give its address with https://."
+            )
         lines = {"accept-encoding": "identity", "user-agent": self._agent, **headers}
         if not all(f"{name}{value}".isascii() and f"{name}{value}".isprintable() for name, value in lines.items()):
             raise ConfigProblem(f"A header value for {origin.host} holds a character that headers cannot have.")
@@ -52,8 +59,4 @@ def _split(url: str) -> tuple[Origin, str]:
         origin, path = address(f"{parts.scheme}://{parts.netloc}", (parts.path or "/") + query)
     except ValueError as error:
         raise ConfigProblem(f"The address of a token endpoint is wrong: {error}.") from None
-    if origin.scheme == "http" and not is_loopback(origin.host):
-        raise ConfigProblem(
-            f"Secrets are not sent to {origin.host} unencrypted.", action="Give its address with https://."
-        )
     return origin, path

@@ -40,6 +40,8 @@ STATUS: dict[type[e.DominionError], int] = {
 }
 PAYMENT_REQUIRED = 402
 """Anthropic's own status for an exhausted account; its SDKs do not retry it."""
+SOON = 1.0
+"""Seconds after which to come again when this gateway itself cannot serve now."""
 
 
 def status_of(error: e.DominionError, door: str) -> int:
@@ -59,8 +61,9 @@ def headers_of(error: e.DominionError) -> list[tuple[bytes, bytes]]:
     again (as they do for 409) what a person must decide.
     """
     headers = []
-    if error.retry_after is not None:
-        headers.append((b"retry-after", b"%d" % max(1, -int(-error.retry_after // 1))))
+    wait = SOON if isinstance(error, e.StorageUnavailable | e.ShuttingDown) else error.retry_after
+    if wait is not None:
+        headers.append((b"retry-after", b"%d" % max(1, -int(-wait // 1))))
     if isinstance(error, e.QuotaExceeded | e.SwitchProposed):
         headers.append((b"x-should-retry", b"false"))
     if isinstance(error, e.ProviderError) and error.attempts > 1:
