@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import Connection, text
 
 from dominion.rules.windows import day_of, first_day, month_of
-from dominion.stores.database import Database
+from dominion.stores.sql.database import Database
 
 DAY_MS = 86_400_000
 DAYS = 30

@@ -13,7 +13,7 @@ from dominion.services.sign_in.aws import AwsAuthority
 from dominion.services.sign_in.copilot import HEADERS, CopilotAuthority, CopilotSettings
 from dominion.services.sign_in.qwen import QwenAuthority, QwenSettings
 from dominion.services.sign_in.vertex import VertexAuthority
-from dominion.stores.token_files import TokenFile
+from dominion.stores.files.tokens import TokenFile
 from dominion.upstream.ask import HttpAsk
 from dominion.upstream.aws_chain import AwsChain
 from dominion.upstream.pool import HttpUpstream

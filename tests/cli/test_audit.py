@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from dominion.credentials.keys import derive
-from dominion.stores.audit import PURPOSE, SqlAudit
-from dominion.stores.database import Database
-from dominion.stores.sealing import KeyFile, key_ring
+from dominion.stores.sealing.keys import KeyFile, key_ring
+from dominion.stores.sql.audit import PURPOSE, SqlAudit
+from dominion.stores.sql.database import Database
 from tests.cli.conftest import Run
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from dominion.domain.records import HoldRecord
-from dominion.stores.database import Database
-from dominion.stores.journal import FileJournal
-from dominion.stores.sealing import sealing_key
+from dominion.stores.files.journal import FileJournal
+from dominion.stores.sealing.keys import sealing_key
+from dominion.stores.sql.database import Database
 from tests.cli.conftest import Run
 from tests.cli.test_whoami import QUOTA
 from tests.client.scripted import Scripted, said

@@ -13,10 +13,10 @@ import pytest
 from dominion.credentials.keys import derive
 from dominion.credentials.sealing import Sealer
 from dominion.rules.audit_chain import Chain
-from dominion.stores.audit import SqlAudit
-from dominion.stores.database import Database
-from dominion.stores.registry import SqlRegistry
-from dominion.stores.sealing import KeyFile, KeyRing, key_ring
+from dominion.stores.sealing.keys import KeyFile, KeyRing, key_ring
+from dominion.stores.sql.audit import SqlAudit
+from dominion.stores.sql.database import Database
+from dominion.stores.sql.registry import SqlRegistry
 from tests.cli.conftest import Run
 
 SECOND = "22" * 32

@@ -11,7 +11,7 @@ from dominion.domain.errors import InvalidCredentials
 from dominion.services.sign_in.copilot import CopilotSettings
 from dominion.services.sign_in.device_flow import Prompt
 from dominion.services.sign_in.qwen import QwenSettings, read_file
-from dominion.stores.token_files import TokenFile
+from dominion.stores.files.tokens import TokenFile
 from tests.cli.conftest import Run
 from tests.client.scripted import Scripted, said
 from tests.services.sign_in.emulator import Answer, Scene, saying, scene

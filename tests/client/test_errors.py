@@ -14,7 +14,7 @@ from dominion.domain.errors import (
     UnexpectedResponse,
     WrongMethod,
 )
-from dominion.wire.native import NATIVE
+from dominion.wire.native.dialect import NATIVE
 
 
 def every_class(root: type[DominionError] = DominionError) -> list[type[DominionError]]:

@@ -7,7 +7,7 @@ import pytest
 from dominion.app.routes import router_rules, substitutes
 from dominion.config import load
 from dominion.rules.breaker import BreakerRules
-from dominion.services.router import RouterRules
+from dominion.services.completions.router import RouterRules
 from tests.config.test_reading import problems, write
 
 TOML = """

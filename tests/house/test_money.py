@@ -14,9 +14,9 @@ MONEY = (
     "src/dominion/rules/repricing.py",
     "src/dominion/rules/choosing.py",
     "src/dominion/rules/reconcile.py",
-    "src/dominion/services/quoting.py",
-    "src/dominion/services/repricing.py",
-    "src/dominion/services/listing.py",
+    "src/dominion/services/prices/quoting.py",
+    "src/dominion/services/prices/repricing.py",
+    "src/dominion/services/offer/listing.py",
 )
 
 

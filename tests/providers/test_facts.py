@@ -13,7 +13,7 @@ from dominion.domain.providers import ModelRow, ProviderRow
 from dominion.providers.catalog import Catalogue
 from dominion.providers.catalog_files import PriceTable
 from dominion.providers.facts import Facts, ensure_facts, export_facts, read_facts
-from dominion.services.listing import show_model
+from dominion.services.offer.listing import show_model
 
 EVERYTHING = frozenset({"tools", "vision", "reasoning", "structured_output", "streaming"})
 

@@ -13,22 +13,22 @@ from dominion.domain.people import Limits, Principal, User
 from dominion.domain.providers import ModelRow, Origin, ProviderRow, Slot, Target
 from dominion.domain.records import UsageRow
 from dominion.domain.usage import Price
-from dominion.services.admission import Admission
-from dominion.services.completion import Completions, Rules
-from dominion.services.counters import Counters
-from dominion.services.fallback_audit import FallbackAudit
-from dominion.services.lineup import Lineup
-from dominion.services.posting import Posting
-from dominion.services.router import Listeners, Router, RouterRules
-from dominion.services.routing import Routing
-from dominion.services.scopes import Scopes
-from dominion.stores.memory import MemoryJournal, MemoryLedger
-from dominion.stores.memory_allowances import MemoryBudgets
-from dominion.stores.memory_attempts import MemoryAttempts
-from dominion.stores.memory_registry import MemoryAudit
-from dominion.wire.anthropic_messages import ANTHROPIC_MESSAGES
+from dominion.services.completions.completion import Completions, Rules
+from dominion.services.completions.fallback_audit import FallbackAudit
+from dominion.services.completions.router import Listeners, Router, RouterRules
+from dominion.services.figures.counters import Counters
+from dominion.services.limits.admission import Admission
+from dominion.services.limits.posting import Posting
+from dominion.services.limits.scopes import Scopes
+from dominion.services.offer.lineup import Lineup
+from dominion.services.offer.routing import Routing
+from dominion.stores.memory.accounts import MemoryJournal, MemoryLedger
+from dominion.stores.memory.allowances import MemoryBudgets
+from dominion.stores.memory.attempts import MemoryAttempts
+from dominion.stores.memory.registry import MemoryAudit
+from dominion.wire.anthropic.dialect import ANTHROPIC_MESSAGES
 from dominion.wire.fields import read_fields
-from dominion.wire.openai_chat import OPENAI_CHAT
+from dominion.wire.openai_chat.dialect import OPENAI_CHAT
 from tests.services.clocks import HandClock
 
 JSON, EVENTS = {b"content-type": b"application/json"}, {b"content-type": b"text/event-stream"}

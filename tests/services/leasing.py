@@ -20,16 +20,16 @@ from dominion.domain.stores import AllowanceStore, BudgetStore, LedgerStore
 from dominion.domain.usage import Price
 from dominion.rules.limits import Ask
 from dominion.rules.windows import day_of, month_of
-from dominion.services.admission import Admission, Hold
-from dominion.services.allowances import Allowances
-from dominion.services.posting import Posting
-from dominion.services.scopes import Scopes
-from dominion.stores.allowances import SqlAllowances
-from dominion.stores.budgets import SqlBudgets
-from dominion.stores.database import Database
-from dominion.stores.ledger import SqlLedger
-from dominion.stores.memory import MemoryJournal, MemoryLedger, Tables
-from dominion.stores.memory_allowances import MemoryAllowances, MemoryBudgets
+from dominion.services.limits.admission import Admission, Hold
+from dominion.services.limits.allowances import Allowances
+from dominion.services.limits.posting import Posting
+from dominion.services.limits.scopes import Scopes
+from dominion.stores.memory.accounts import MemoryJournal, MemoryLedger, Tables
+from dominion.stores.memory.allowances import MemoryAllowances, MemoryBudgets
+from dominion.stores.sql.allowances import SqlAllowances
+from dominion.stores.sql.budgets import SqlBudgets
+from dominion.stores.sql.database import Database
+from dominion.stores.sql.ledger import SqlLedger
 from tests.services.clocks import HandClock
 from tests.services.rows import HOLD, ROW
 

@@ -8,9 +8,9 @@ from dominion.domain.people import Limits, User
 from dominion.domain.records import Outcome
 from dominion.domain.usage import Price
 from dominion.rules.limits import Ask, Standing
-from dominion.services.admission import Admission
-from dominion.services.posting import Posting
-from dominion.stores.memory import MemoryJournal, MemoryLedger
+from dominion.services.limits.admission import Admission
+from dominion.services.limits.posting import Posting
+from dominion.stores.memory.accounts import MemoryJournal, MemoryLedger
 from tests.services.clocks import HandClock
 from tests.services.rows import hold, row
 

@@ -12,14 +12,14 @@ from dominion.domain.allowances import ScopeLimits
 from dominion.domain.errors import ProviderRefused, ProviderUnavailable, StorageUnavailable
 from dominion.domain.people import Limits, User
 from dominion.domain.records import UsageRow
-from dominion.services import alerts as module
-from dominion.services.alerts import Alerts
-from dominion.services.delivery import Notices
-from dominion.services.posting import Posting
-from dominion.services.router import Listeners, RouterRules
-from dominion.stores.memory import MemoryJournal, MemoryLedger, MemoryPeople, nothing
-from dominion.stores.memory_alerts import MemoryAlerts
-from dominion.stores.memory_allowances import MemoryBudgets
+from dominion.services.completions.router import Listeners, RouterRules
+from dominion.services.limits.posting import Posting
+from dominion.services.notices import alerts as module
+from dominion.services.notices.alerts import Alerts
+from dominion.services.notices.delivery import Notices
+from dominion.stores.memory.accounts import MemoryJournal, MemoryLedger, MemoryPeople, nothing
+from dominion.stores.memory.alerts import MemoryAlerts
+from dominion.stores.memory.allowances import MemoryBudgets
 from tests.services.clocks import HandClock
 from tests.services.house import House
 from tests.stores.samples import row

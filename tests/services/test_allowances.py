@@ -12,7 +12,7 @@ from dominion.domain.errors import QuotaExceeded, RateLimited, StorageUnavailabl
 from dominion.domain.records import Certainty, HoldRecord, Outcome, Totals
 from dominion.domain.usage import Price
 from dominion.rules.limits import Ask
-from dominion.services.admission import Hold
+from dominion.services.limits.admission import Hold
 from tests.services.clocks import HandClock
 from tests.services.leasing import CENTS_2, House, fixed, in_database, in_memory, month_key, somebody
 

@@ -8,11 +8,11 @@ import pytest
 from dominion.domain.errors import InvalidRequest, NotFound
 from dominion.domain.people import Limits, User
 from dominion.domain.records import Outcome, UsageRow
-from dominion.services.analytics import NEWEST, Analytics
-from dominion.services.lineup import Lineup
-from dominion.services.posting import Posting
-from dominion.stores.memory import MemoryJournal, MemoryLedger, MemoryPeople
-from dominion.stores.memory_analytics import MemoryAnalytics
+from dominion.services.figures.analytics import NEWEST, Analytics
+from dominion.services.limits.posting import Posting
+from dominion.services.offer.lineup import Lineup
+from dominion.stores.memory.accounts import MemoryJournal, MemoryLedger, MemoryPeople
+from dominion.stores.memory.analytics import MemoryAnalytics
 from tests.services.clocks import HandClock
 from tests.stores.samples import row
 

@@ -12,10 +12,10 @@ from dominion.domain.errors import (
     ProviderTimeout,
     ProviderUnavailable,
 )
-from dominion.services.attempt_records import AttemptLog
-from dominion.services.operations import Asked
-from dominion.services.operations_router import of_router
-from dominion.services.router import RouterRules
+from dominion.services.completions.attempt_records import AttemptLog
+from dominion.services.completions.router import RouterRules
+from dominion.services.operations.router import of_router
+from dominion.services.operations.table import Asked
 from tests.services.house import JSON, House, Play, Played, closed, failing, unsent, well
 
 ONCE = RouterRules(retry_count=0)

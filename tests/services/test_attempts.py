@@ -12,7 +12,7 @@ from dominion.domain.errors import (
     UnexpectedResponse,
 )
 from dominion.domain.records import Outcome
-from dominion.services.router import RouterRules
+from dominion.services.completions.router import RouterRules
 from tests.services.house import (
     END,
     House,

@@ -8,8 +8,8 @@ import pytest
 
 from dominion.domain.errors import StorageUnavailable
 from dominion.rules.audit_chain import Anchor, Chain, anchors_in
-from dominion.services.audit_anchors import KIND, AuditAnchors
-from dominion.stores.memory_registry import MemoryAudit
+from dominion.services.notices.audit_anchors import KIND, AuditAnchors
+from dominion.stores.memory.registry import MemoryAudit
 
 KEY = b"k" * 32
 

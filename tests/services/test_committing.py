@@ -8,9 +8,9 @@ import pytest
 from dominion.domain.contracts import Receipt
 from dominion.domain.errors import StorageUnavailable
 from dominion.domain.records import UsageRow
-from dominion.services import committing
-from dominion.services.committing import Committed, CommittingPosting
-from dominion.stores.memory import MemoryJournal, MemoryLedger
+from dominion.services.limits import committing
+from dominion.services.limits.committing import Committed, CommittingPosting
+from dominion.stores.memory.accounts import MemoryJournal, MemoryLedger
 from tests.services.house import END, Heard, House, Played, text_event, well
 from tests.services.house import EVENTS as EVENT_HEADERS
 from tests.services.rows import hold, row

@@ -10,10 +10,10 @@ import pytest
 from dominion.domain.alerts import Notice
 from dominion.domain.errors import NetworkFailure, StorageUnavailable
 from dominion.rules.alerts import MOST_TRIES
-from dominion.services.delivery import KEEP_DAYS, LOOK, TAKEN, Deliveries, Draft, LogLines, Notices
-from dominion.stores.memory import MemoryLedger, MemoryPeople, nothing
-from dominion.stores.memory_alerts import MemoryAlerts
-from dominion.stores.memory_allowances import MemoryBudgets
+from dominion.services.notices.delivery import KEEP_DAYS, LOOK, TAKEN, Deliveries, Draft, LogLines, Notices
+from dominion.stores.memory.accounts import MemoryLedger, MemoryPeople, nothing
+from dominion.stores.memory.alerts import MemoryAlerts
+from dominion.stores.memory.allowances import MemoryBudgets
 from tests.services.clocks import HandClock
 
 

@@ -5,7 +5,7 @@ import pytest
 from dominion.domain.providers import ProviderRow, Slot, Target
 from dominion.providers.address import address
 from dominion.providers.catalog import Catalogue
-from dominion.services.embedding import EMBEDDINGS, embedding_slot
+from dominion.services.completions.embedding import EMBEDDINGS, embedding_slot
 
 ROWS = {row.id: row for row in Catalogue.load().providers.values() if row.base_url}
 OPENAI = "openai_embeddings"

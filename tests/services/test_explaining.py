@@ -5,10 +5,10 @@ import pytest
 from dominion.domain import errors as e
 from dominion.domain.providers import Origin, Slot, Target
 from dominion.providers.catalog import Catalogue
-from dominion.services.explaining import Explanations
-from dominion.services.lineup import Lineup
-from dominion.services.routing import Route
-from dominion.wire.openai_chat import OPENAI_CHAT
+from dominion.services.offer.explaining import Explanations
+from dominion.services.offer.lineup import Lineup
+from dominion.services.offer.routing import Route
+from dominion.wire.openai_chat.dialect import OPENAI_CHAT
 
 CATALOGUE = Catalogue.load()
 

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dominion.domain.errors import StorageUnavailable
-from dominion.services.counters import Counters
-from dominion.services.figures import Figures, Together, added
+from dominion.services.figures.counters import Counters
+from dominion.services.figures.workers import Figures, Together, added
 
 
 class Wall:

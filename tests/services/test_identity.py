@@ -9,8 +9,8 @@ import pytest
 from dominion.credentials.keys import KeyHasher, mint, split
 from dominion.domain.errors import Forbidden, Unauthenticated
 from dominion.domain.people import ApiKey, Limits, User
-from dominion.services.identity import Identity
-from dominion.stores.memory import MemoryPeople
+from dominion.services.accounts.identity import Identity
+from dominion.stores.memory.accounts import MemoryPeople
 from tests.services.clocks import HandClock
 
 CHEAPEST = argon2.Parameters(

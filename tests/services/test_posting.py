@@ -6,10 +6,10 @@ import pytest
 
 from dominion.domain.errors import StorageUnavailable
 from dominion.domain.records import Certainty, HoldRecord, Outcome, UsageRow
-from dominion.services import posting as posting_module
-from dominion.services.posting import Posting, with_lost_holds
-from dominion.stores.memory import MemoryJournal, MemoryLedger
-from dominion.stores.memory_attempts import MemoryAttempts
+from dominion.services.limits import posting as posting_module
+from dominion.services.limits.posting import Posting, with_lost_holds
+from dominion.stores.memory.accounts import MemoryJournal, MemoryLedger
+from dominion.stores.memory.attempts import MemoryAttempts
 from tests.services.rows import attempt, hold, row
 
 

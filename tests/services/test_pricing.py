@@ -1,4 +1,4 @@
-"""services/pricing.py: prices that are set hold at once, everywhere, from their second on, and leave a trace."""
+"""services/prices/pricing.py: prices that are set hold at once, everywhere, from their second on, and leave a trace."""
 
 import asyncio
 from decimal import Decimal
@@ -10,10 +10,10 @@ from dominion.config import stub_slot
 from dominion.domain.errors import Conflict, InvalidRequest, StorageUnavailable, UnknownProvider
 from dominion.providers.catalog import Catalogue
 from dominion.providers.pricebook import PriceBook
-from dominion.services.lineup import Lineup
-from dominion.services.pricing import LOOK_EVERY, NewPrice, Pricing
-from dominion.stores.memory_prices import MemoryPrices
-from dominion.stores.memory_registry import MemoryAudit
+from dominion.services.offer.lineup import Lineup
+from dominion.services.prices.pricing import LOOK_EVERY, NewPrice, Pricing
+from dominion.stores.memory.prices import MemoryPrices
+from dominion.stores.memory.registry import MemoryAudit
 from tests.services.clocks import HandClock
 
 CATALOGUE = Catalogue.load()

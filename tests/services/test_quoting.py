@@ -1,4 +1,4 @@
-"""services/quoting.py: what a quote says at most is what would be set aside, and nobody is asked."""
+"""services/prices/quoting.py: what a quote says at most is what would be set aside, and nobody is asked."""
 
 import json
 from typing import Any
@@ -10,9 +10,9 @@ from dominion.domain.contracts import Call
 from dominion.domain.errors import InvalidRequest, MaxCostExceeded, RateLimited, UnknownModel
 from dominion.domain.people import Limits
 from dominion.domain.usage import Price, usd
-from dominion.services.quoting import Quoting
+from dominion.services.prices.quoting import Quoting
 from dominion.wire.fields import read_fields
-from dominion.wire.native import NATIVE
+from dominion.wire.native.dialect import NATIVE
 from tests.services.house import CHEAP, DEAR, Heard, House, well
 
 PRICED = {"models": {"m": [("acme", 0)], "n": [("best", 0)]}, "prices": {"acme": CHEAP, "best": DEAR}}

@@ -17,16 +17,16 @@ from dominion.domain.providers import Origin, ProviderRow, Slot, Target
 from dominion.domain.registry import owner_of_provider
 from dominion.providers.catalog import STUB, Catalogue
 from dominion.providers.pricebook import PriceBook
-from dominion.services.explaining import Explanations
-from dominion.services.lineup import Lineup
-from dominion.services.registry import NewProvider, ProviderChanges, Registry
-from dominion.services.registry_advice import Advice
-from dominion.services.registry_checks import Checks
-from dominion.services.registry_loading import Loading
-from dominion.services.validation import Validation
-from dominion.stores.memory_registry import MemoryAudit, MemoryRegistry
+from dominion.services.offer.explaining import Explanations
+from dominion.services.offer.lineup import Lineup
+from dominion.services.registry.advice import Advice
+from dominion.services.registry.checks import Checks
+from dominion.services.registry.editing import NewProvider, ProviderChanges, Registry
+from dominion.services.registry.loading import Loading
+from dominion.services.registry.validation import Validation
+from dominion.stores.memory.registry import MemoryAudit, MemoryRegistry
 from dominion.upstream.pool import HttpUpstream
-from dominion.wire.openai_chat import OPENAI_CHAT
+from dominion.wire.openai_chat.dialect import OPENAI_CHAT
 from tests.emulators.listed import Listed
 from tests.services.clocks import HandClock
 

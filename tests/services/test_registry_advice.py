@@ -10,8 +10,8 @@ from dominion.domain.providers import Origin, ProviderRow, Slot, Target
 from dominion.providers.catalog import Catalogue
 from dominion.providers.pricebook import PriceBook
 from dominion.rules.choosing import difference_sentence
-from dominion.services.lineup import Lineup
-from dominion.services.registry_advice import Advice
+from dominion.services.offer.lineup import Lineup
+from dominion.services.registry.advice import Advice
 from tests.services.clocks import HandClock
 
 CATALOGUE = Catalogue.load()

@@ -1,4 +1,4 @@
-"""services/repricing.py: the ledger ends up as if the prices of now had held, by rows that correct, never by edits."""
+"""The ledger ends up as if the prices of now had held, by rows that correct, never by edits."""
 
 import random
 from typing import Any
@@ -15,13 +15,13 @@ from dominion.providers.catalog import Catalogue
 from dominion.providers.pricebook import PriceBook
 from dominion.rules.pricing import charge
 from dominion.rules.windows import day_of, month_of
-from dominion.services import repricing
-from dominion.services.admission import Admission
-from dominion.services.posting import Posting
-from dominion.services.repricing import DAY_MS, Reprice, Repricing
-from dominion.stores.memory import MemoryJournal, MemoryLedger
-from dominion.stores.memory_attempts import MemoryAttempts
-from dominion.stores.memory_registry import MemoryAudit
+from dominion.services.limits.admission import Admission
+from dominion.services.limits.posting import Posting
+from dominion.services.prices import repricing
+from dominion.services.prices.repricing import DAY_MS, Reprice, Repricing
+from dominion.stores.memory.accounts import MemoryJournal, MemoryLedger
+from dominion.stores.memory.attempts import MemoryAttempts
+from dominion.stores.memory.registry import MemoryAudit
 from tests.services.clocks import HandClock
 from tests.services.house import House, well
 from tests.services.rows import ROW, row

@@ -6,8 +6,8 @@ from msgspec.structs import replace
 from dominion.credentials.sealing import Sealer
 from dominion.domain.errors import StorageUnavailable
 from dominion.domain.registry import SealedCredential
-from dominion.services.resealing import Resealed, reseal
-from dominion.stores.memory_registry import MemoryRegistry
+from dominion.services.registry.resealing import Resealed, reseal
+from dominion.stores.memory.registry import MemoryRegistry
 
 KEYS = {1: b"1" * 32, 2: b"2" * 32}
 OLD, NEW = Sealer({1: KEYS[1]}, 1), Sealer(KEYS, 2)

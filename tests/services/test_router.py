@@ -14,7 +14,7 @@ from dominion.domain.errors import (
 )
 from dominion.domain.records import Outcome
 from dominion.rules.breaker import BreakerRules
-from dominion.services.router import RouterRules
+from dominion.services.completions.router import RouterRules
 from tests.services.house import (
     House,
     Play,

@@ -8,7 +8,7 @@ from dominion.domain.errors import (
     ProviderUnavailable,
 )
 from dominion.domain.people import Limits
-from dominion.services.router import RouterRules
+from dominion.services.completions.router import RouterRules
 from tests.services.house import (
     CHEAP,
     DEAR,

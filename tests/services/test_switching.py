@@ -17,9 +17,9 @@ from dominion.domain.people import Limits
 from dominion.domain.records import HoldRecord, Outcome
 from dominion.domain.usage import usd
 from dominion.rules.breaker import BreakerRules
-from dominion.services.fallback_audit import FallbackAudit
-from dominion.services.router import RouterRules
-from dominion.stores.memory_registry import MemoryAudit
+from dominion.services.completions.fallback_audit import FallbackAudit
+from dominion.services.completions.router import RouterRules
+from dominion.stores.memory.registry import MemoryAudit
 from tests.services.house import CHEAP, DEAR, House, closed, failing, well
 
 ONCE = RouterRules(retry_count=0)

@@ -14,13 +14,13 @@ from dominion.domain.errors import InvalidCredentials, InvalidRequest, ProviderE
 from dominion.domain.providers import Origin, Slot
 from dominion.domain.registry import Registration
 from dominion.providers.catalog import Catalogue
-from dominion.services.explaining import Explanations
-from dominion.services.lineup import Lineup
-from dominion.services.routing import Route
-from dominion.services.validation import Told, Validation, check_form, told_of
+from dominion.services.offer.explaining import Explanations
+from dominion.services.offer.lineup import Lineup
+from dominion.services.offer.routing import Route
+from dominion.services.registry.validation import Told, Validation, check_form, told_of
 from dominion.upstream.pool import HttpUpstream
-from dominion.wire.anthropic_messages import ANTHROPIC_MESSAGES
-from dominion.wire.openai_chat import (
+from dominion.wire.anthropic.dialect import ANTHROPIC_MESSAGES
+from dominion.wire.openai_chat.dialect import (
     OPENAI_CHAT,
     OPENAI_CHAT_GOOGLE,
     OPENAI_CHAT_MISTRAL,

@@ -4,7 +4,7 @@ control of the experiments with failing disks.
 
 from dominion.cli.main import main
 from dominion.domain.records import JournalRecord, UsageRow
-from dominion.stores.journal import FileJournal
+from dominion.stores.files.journal import FileJournal
 
 
 def make_careless(journal: type[FileJournal]) -> None:

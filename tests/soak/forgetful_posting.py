@@ -4,7 +4,7 @@ experiments with a database that goes away.
 
 from dominion.cli.main import main
 from dominion.domain.errors import StorageUnavailable
-from dominion.services.posting import Posting
+from dominion.services.limits.posting import Posting
 
 
 def make_forgetful(posting: type[Posting]) -> None:

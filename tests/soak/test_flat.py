@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import create_engine, make_url, text
 
 from bench.filling import FULL, Size, fill
-from dominion.stores import analytics, ledger
-from dominion.stores.database import Database
-from dominion.stores.postgres import address
+from dominion.stores.postgres.link import address
+from dominion.stores.sql import analytics, ledger
+from dominion.stores.sql.database import Database
 from tests.stores.implementations import DATABASES
 from tests.whole.program import Program
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from dominion.stores.schema import HEAD
+from dominion.stores.schema.tables import HEAD
 from tests.stores.older import FIRST, engine_of, make_first
 
 ROOT = Path(__file__).parents[2]
@@ -22,7 +22,7 @@ KILLS = int(os.environ.get("DOMINION_TEST_KILLS", "20"))
 OPEN = """
 import asyncio, sys
 from sqlalchemy import text
-from dominion.stores.database import Database
+from dominion.stores.sql.database import Database
 from dominion.stores.migrations import upgrade
 
 steps = upgrade.upgrade

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dominion.stores.database import Database
+from dominion.stores.sql.database import Database
 from tests.stores.implementations import DATABASES, KINDS, Making, Stores, in_database, in_memory
 
 

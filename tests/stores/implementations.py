@@ -17,21 +17,21 @@ from dominion.domain.stores import (
     RegistryStore,
     SettingsStore,
 )
-from dominion.stores.analytics import SqlAnalytics
-from dominion.stores.attempts import SqlAttempts
-from dominion.stores.audit import SqlAudit
-from dominion.stores.database import Database
-from dominion.stores.ledger import SqlLedger
-from dominion.stores.memory import MemoryLedger, MemoryPeople, MemorySettings
-from dominion.stores.memory_analytics import MemoryAnalytics
-from dominion.stores.memory_attempts import MemoryAttempts
-from dominion.stores.memory_prices import MemoryPrices
-from dominion.stores.memory_registry import MemoryAudit, MemoryRegistry
-from dominion.stores.people import SqlPeople
-from dominion.stores.prices import SqlPrices
-from dominion.stores.registry import SqlRegistry
-from dominion.stores.schema import METADATA
-from dominion.stores.settings import SqlSettings
+from dominion.stores.memory.accounts import MemoryLedger, MemoryPeople, MemorySettings
+from dominion.stores.memory.analytics import MemoryAnalytics
+from dominion.stores.memory.attempts import MemoryAttempts
+from dominion.stores.memory.prices import MemoryPrices
+from dominion.stores.memory.registry import MemoryAudit, MemoryRegistry
+from dominion.stores.schema.tables import METADATA
+from dominion.stores.sql.analytics import SqlAnalytics
+from dominion.stores.sql.attempts import SqlAttempts
+from dominion.stores.sql.audit import SqlAudit
+from dominion.stores.sql.database import Database
+from dominion.stores.sql.ledger import SqlLedger
+from dominion.stores.sql.people import SqlPeople
+from dominion.stores.sql.prices import SqlPrices
+from dominion.stores.sql.registry import SqlRegistry
+from dominion.stores.sql.settings import SqlSettings
 
 KINDS = ("memory", "sqlite", "postgres")
 DATABASES = ("sqlite", "postgres")

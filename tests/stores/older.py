@@ -5,9 +5,9 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 
-from dominion.stores import postgres
-from dominion.stores.database import _on_sqlite_begin
 from dominion.stores.migrations.upgrade import upgrade
+from dominion.stores.postgres import link as postgres
+from dominion.stores.sql.database import _on_sqlite_begin
 
 FIRST = "0001"
 ROWS = """

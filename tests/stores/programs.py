@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 from dominion.domain.errors import StorageUnavailable
-from dominion.stores.database import Database
-from dominion.stores.journal import FileJournal
-from dominion.stores.ledger import SqlLedger
+from dominion.stores.files.journal import FileJournal
+from dominion.stores.sql.database import Database
+from dominion.stores.sql.ledger import SqlLedger
 from tests.stores.samples import hold, row
 
 

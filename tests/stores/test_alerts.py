@@ -12,14 +12,14 @@ from dominion.domain.allowances import ScopeLimits
 from dominion.domain.people import Limits
 from dominion.domain.records import Totals
 from dominion.domain.stores import AlertStore, BudgetStore, LedgerStore, PeopleStore
-from dominion.stores.alerts import MOST_SCOPES, SqlAlerts
-from dominion.stores.budgets import SqlBudgets
-from dominion.stores.database import Database
-from dominion.stores.ledger import SqlLedger
-from dominion.stores.memory import MemoryLedger, MemoryPeople
-from dominion.stores.memory_alerts import MemoryAlerts
-from dominion.stores.memory_allowances import MemoryBudgets
-from dominion.stores.people import SqlPeople
+from dominion.stores.memory.accounts import MemoryLedger, MemoryPeople
+from dominion.stores.memory.alerts import MemoryAlerts
+from dominion.stores.memory.allowances import MemoryBudgets
+from dominion.stores.sql.alerts import MOST_SCOPES, SqlAlerts
+from dominion.stores.sql.budgets import SqlBudgets
+from dominion.stores.sql.database import Database
+from dominion.stores.sql.ledger import SqlLedger
+from dominion.stores.sql.people import SqlPeople
 from tests.stores.implementations import KINDS
 from tests.stores.samples import AT, DAY, MONTH, row, user
 

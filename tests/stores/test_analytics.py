@@ -8,12 +8,12 @@ from sqlalchemy import insert, inspect
 
 from dominion.domain.analytics import Counted, Timed
 from dominion.domain.records import Outcome, Totals
-from dominion.stores.analytics import CUSTOMERS, DAYS, USERS, SqlAnalytics
-from dominion.stores.database import Database
-from dominion.stores.ledger import SqlLedger
 from dominion.stores.migrations.upgrade import upgrade
-from dominion.stores.schema import usage
-from dominion.stores.schema_analytics import usage_customers, usage_days
+from dominion.stores.schema.analytics import usage_customers, usage_days
+from dominion.stores.schema.tables import usage
+from dominion.stores.sql.analytics import CUSTOMERS, DAYS, USERS, SqlAnalytics
+from dominion.stores.sql.database import Database
+from dominion.stores.sql.ledger import SqlLedger
 from dominion.stores.sums import DaySums
 from tests.stores.implementations import Stores, emptied
 from tests.stores.older import engine_of

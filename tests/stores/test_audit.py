@@ -9,8 +9,8 @@ from sqlalchemy import text
 from dominion.domain.registry import AuditEntry
 from dominion.domain.stores import AuditStore
 from dominion.rules.audit_chain import Anchor, Chain, Fault
-from dominion.stores.audit import SqlAudit
-from dominion.stores.database import Database
+from dominion.stores.sql.audit import SqlAudit
+from dominion.stores.sql.database import Database
 from tests.stores.implementations import AUDIT_KEY, Stores
 
 AT = 1_790_000_000_123

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import make_url
 
 from dominion.domain.errors import ConfigProblem
-from dominion.stores.backup_postgres import dump, is_empty, load
-from dominion.stores.database import Database
-from dominion.stores.ledger import SqlLedger
+from dominion.stores.backup.postgres import dump, is_empty, load
+from dominion.stores.sql.database import Database
+from dominion.stores.sql.ledger import SqlLedger
 from tests.stores.samples import row
 
 

@@ -10,12 +10,12 @@ from msgspec.structs import replace
 from dominion.domain.allowances import NOTHING, Amount, Report, ScopeLimits, Want, WindowKey
 from dominion.domain.records import Outcome, Totals, UsageRow
 from dominion.domain.stores import AllowanceStore, BudgetStore, LedgerStore
-from dominion.stores.allowances import SqlAllowances
-from dominion.stores.budgets import SqlBudgets
-from dominion.stores.database import Database
-from dominion.stores.ledger import SqlLedger
-from dominion.stores.memory import MemoryLedger, Tables
-from dominion.stores.memory_allowances import MemoryAllowances, MemoryBudgets
+from dominion.stores.memory.accounts import MemoryLedger, Tables
+from dominion.stores.memory.allowances import MemoryAllowances, MemoryBudgets
+from dominion.stores.sql.allowances import SqlAllowances
+from dominion.stores.sql.budgets import SqlBudgets
+from dominion.stores.sql.database import Database
+from dominion.stores.sql.ledger import SqlLedger
 from tests.stores.implementations import KINDS
 from tests.stores.samples import AT, DAY, MONTH, row
 

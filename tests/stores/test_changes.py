@@ -11,11 +11,11 @@ from sqlalchemy import Connection, insert, select, text
 from dominion.domain.errors import NotFound, StorageUnavailable
 from dominion.domain.people import Limits
 from dominion.domain.stores import EVERYTHING
-from dominion.stores import changes as changes_module
-from dominion.stores.changes import SqlChanges, tell
-from dominion.stores.database import Database
-from dominion.stores.people import SqlPeople
-from dominion.stores.schema_changes import changes
+from dominion.stores.schema.changes import changes
+from dominion.stores.sql import changes as changes_module
+from dominion.stores.sql.changes import SqlChanges, tell
+from dominion.stores.sql.database import Database
+from dominion.stores.sql.people import SqlPeople
 from tests.servers.programs import Postgres
 from tests.stores.samples import KEY, USER
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from dominion.domain.records import JournalRecord
-from dominion.stores.database import Database
-from dominion.stores.journal import FileJournal
-from dominion.stores.ledger import SqlLedger
+from dominion.stores.files.journal import FileJournal
+from dominion.stores.sql.database import Database
+from dominion.stores.sql.ledger import SqlLedger
 from tests.stores.samples import DAY, MONTH, hold, row
 
 

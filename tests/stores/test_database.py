@@ -17,10 +17,10 @@ import pytest
 from sqlalchemy import Connection, text
 
 from dominion.domain.errors import ConfigProblem, NotFound, StorageUnavailable
-from dominion.stores import database as database_module
-from dominion.stores.database import Database
-from dominion.stores.ledger import SqlLedger
-from dominion.stores.people import SqlPeople
+from dominion.stores.sql import database as database_module
+from dominion.stores.sql.database import Database
+from dominion.stores.sql.ledger import SqlLedger
+from dominion.stores.sql.people import SqlPeople
 from tests.stores.samples import KEY, USER, row, user
 
 
@@ -247,7 +247,7 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
 
 def test_a_start_imports_neither_alembic_nor_the_mapper(tmp_path: Path) -> None:
     program = (
-        "import sys, asyncio; from dominion.stores.database import Database\n"
+        "import sys, asyncio; from dominion.stores.sql.database import Database\n"
         "for _ in range(2): asyncio.run(Database.open(sys.argv[1]).close())\n"
         "print([name for name in ('alembic', 'sqlalchemy.orm', 'sqlalchemy.ext.asyncio') if name in sys.modules])"
     )

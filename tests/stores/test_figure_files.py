@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dominion.domain.errors import StorageUnavailable
-from dominion.stores.figure_files import FigureFiles, forget_figures
+from dominion.stores.files.figures import FigureFiles, forget_figures
 
 
 def worker(folder: Path, number: int) -> FigureFiles:

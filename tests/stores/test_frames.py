@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dominion.domain.records import HoldRecord, JournalRecord, UsageRow
-from dominion.stores.frames import HEADER, MAX_PAYLOAD, SEARCHED_BYTES, Gap, frame, read_frames
+from dominion.stores.files.frames import HEADER, MAX_PAYLOAD, SEARCHED_BYTES, Gap, frame, read_frames
 from tests.stores.samples import hold, row
 
 RECORDS: list[JournalRecord] = [hold(1), row(1), hold(2), row(2, stream=False, error="x" * 300, cost_nano=2**62)]

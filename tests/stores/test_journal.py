@@ -13,9 +13,9 @@ import pytest
 from dominion.domain.errors import ConfigProblem, StorageUnavailable
 from dominion.domain.records import JournalRecord
 from dominion.domain.stores import Journal
-from dominion.stores.frames import MAX_PAYLOAD, frame
-from dominion.stores.journal import SEGMENT_BYTES, FileJournal
-from dominion.stores.memory import MemoryJournal
+from dominion.stores.files.frames import MAX_PAYLOAD, frame
+from dominion.stores.files.journal import SEGMENT_BYTES, FileJournal
+from dominion.stores.memory.accounts import MemoryJournal
 from tests.stores.samples import attempt, hold, row
 
 Restart = Callable[[], Journal]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dominion.domain.errors import ConfigProblem
-from dominion.stores.key_folder import LARGEST, KeyFolder
+from dominion.stores.files.keys import LARGEST, KeyFolder
 
 
 def test_each_file_is_a_key_of_a_user_at_a_provider_and_other_names_are_none(tmp_path: Path) -> None:

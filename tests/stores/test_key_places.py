@@ -16,8 +16,8 @@ from keyring.errors import KeyringLocked
 
 from dominion.credentials.sealing import Sealer
 from dominion.domain.errors import ConfigProblem, Conflict
-from dominion.stores.key_places import KeyVariable, SystemKeyring, Vault, VaultSecret, key_place
-from dominion.stores.sealing import KeyFile, KeyPlace, KeyRing, change_keys, key_ring, retire, rotate
+from dominion.stores.sealing.keys import KeyFile, KeyPlace, KeyRing, change_keys, key_ring, retire, rotate
+from dominion.stores.sealing.places import KeyVariable, SystemKeyring, Vault, VaultSecret, key_place
 
 FIRST, SECOND = "11" * 32, "22" * 32
 RING = KeyRing({1: bytes.fromhex(FIRST), 2: bytes.fromhex(SECOND)})

@@ -12,10 +12,10 @@ from sqlalchemy import text
 from dominion.domain.errors import StorageUnavailable
 from dominion.domain.records import Outcome, Totals, UsageRow, UsageSummary
 from dominion.rules.windows import day_from_iso
-from dominion.stores import ledger as ledger_module
-from dominion.stores.database import Database
-from dominion.stores.ledger import SqlLedger
-from dominion.stores.schema import usage, usage_hours
+from dominion.stores.schema.tables import usage, usage_hours
+from dominion.stores.sql import ledger as ledger_module
+from dominion.stores.sql.database import Database
+from dominion.stores.sql.ledger import SqlLedger
 from dominion.stores.sums import HourSums
 from tests.stores.implementations import Making, Stores
 from tests.stores.samples import AT, DAY, MONTH, ROW, row

@@ -18,10 +18,10 @@ from sqlalchemy.exc import DBAPIError
 
 from dominion.domain.errors import ConfigProblem
 from dominion.stores import migrations
-from dominion.stores.database import Database
 from dominion.stores.migrations.upgrade import upgrade
-from dominion.stores.people import SqlPeople
-from dominion.stores.schema import HEAD, METADATA
+from dominion.stores.schema.tables import HEAD, METADATA
+from dominion.stores.sql.database import Database
+from dominion.stores.sql.people import SqlPeople
 from tests.stores.implementations import DATABASES
 from tests.stores.older import engine_of, make_first
 from tests.stores.samples import USER

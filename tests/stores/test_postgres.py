@@ -14,11 +14,11 @@ import pytest
 from sqlalchemy import Connection, make_url, text
 
 from dominion.domain.errors import ConfigProblem, StorageUnavailable
-from dominion.stores import postgres
-from dominion.stores.database import Database
-from dominion.stores.ledger import SqlLedger
-from dominion.stores.people import SqlPeople
-from dominion.stores.schema import HEAD
+from dominion.stores.postgres import link as postgres
+from dominion.stores.schema.tables import HEAD
+from dominion.stores.sql.database import Database
+from dominion.stores.sql.ledger import SqlLedger
+from dominion.stores.sql.people import SqlPeople
 from tests.servers.programs import Postgres
 from tests.servers.proxy import Proxy
 from tests.stores.older import engine_of, make_first

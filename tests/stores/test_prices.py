@@ -6,8 +6,8 @@ from msgspec.structs import replace
 
 from dominion.domain.prices import PriceRow
 from dominion.domain.usage import Price
-from dominion.stores.database import Database
-from dominion.stores.prices import SqlPrices
+from dominion.stores.sql.database import Database
+from dominion.stores.sql.prices import SqlPrices
 from tests.stores.implementations import Stores
 
 ROW = PriceRow(

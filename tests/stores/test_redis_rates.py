@@ -13,9 +13,10 @@ import pytest
 import redis
 
 from dominion.domain.errors import ConfigProblem
-from dominion.stores import redis_link, redis_rates
-from dominion.stores.redis_link import RedisLink
-from dominion.stores.redis_rates import AHEAD, PREFIX, SHARE, RedisRates
+from dominion.stores.redis import link as redis_link
+from dominion.stores.redis import rates as redis_rates
+from dominion.stores.redis.link import RedisLink
+from dominion.stores.redis.rates import AHEAD, PREFIX, SHARE, RedisRates
 from tests.servers.programs import Valkey
 from tests.servers.proxy import Proxy
 
@@ -25,7 +26,7 @@ LONG = 10.0**7
 CLIENTS = """
 import asyncio, json, sys
 from dominion.stores import redis_link
-from dominion.stores.redis_rates import RedisRates
+from dominion.stores.redis.rates import RedisRates
 
 async def ask(rates, limit, taken):
     refused = 0

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, inspect, text
 
 from dominion.domain.registry import Registration, SealedCredential
-from dominion.stores.database import Database
-from dominion.stores.registry import SqlRegistry
+from dominion.stores.sql.database import Database
+from dominion.stores.sql.registry import SqlRegistry
 from tests.stores.implementations import Stores
 
 REGISTRATION = Registration(

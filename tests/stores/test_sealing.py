@@ -10,7 +10,7 @@ import pytest
 from dominion.credentials.keys import KeyHasher, derive
 from dominion.credentials.sealing import Sealer
 from dominion.domain.errors import ConfigProblem, Conflict
-from dominion.stores.sealing import KeyFile, KeyRing, change_keys, key_ring, retire, rotate, sealing_key
+from dominion.stores.sealing.keys import KeyFile, KeyRing, change_keys, key_ring, retire, rotate, sealing_key
 
 FIRST, SECOND = "11" * 32, "22" * 32
 

@@ -1,4 +1,4 @@
-"""stores/token_files.py: private, whole or not at all, and one process at a time."""
+"""stores/files/tokens.py: private, whole or not at all, and one process at a time."""
 
 import asyncio
 import math
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dominion.domain.errors import ConfigProblem, StorageUnavailable
-from dominion.stores.token_files import TokenFile
+from dominion.stores.files.tokens import TokenFile
 
 HOLD = """
 import fcntl, os, sys

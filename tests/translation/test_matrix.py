@@ -7,8 +7,8 @@ import pytest
 
 from dominion.domain.contracts import Dialect
 from dominion.domain.messages import Event, Failed, Started, TextDelta
-from dominion.wire.gemini import GEMINI
-from dominion.wire.openai_chat import OPENAI_CHAT
+from dominion.wire.gemini.dialect import GEMINI
+from dominion.wire.openai_chat.dialect import OPENAI_CHAT
 from tests.translation.asked import ASKED, Asked
 from tests.translation.failed import FAILED, Failure
 from tests.translation.measure import DOORS, PAIRS, PROVIDERS, answers_of, asked_between, requests_of, told_between

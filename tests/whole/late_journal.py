@@ -4,7 +4,7 @@ import asyncio
 
 from dominion.cli.main import main
 from dominion.domain.records import JournalRecord, UsageRow
-from dominion.stores.journal import FileJournal
+from dominion.stores.files.journal import FileJournal
 
 LATE = 0.3
 

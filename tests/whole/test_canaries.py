@@ -12,7 +12,7 @@ import pytest
 import redis
 from sqlalchemy import make_url
 
-from dominion.stores.postgres import shown
+from dominion.stores.postgres.link import shown
 from tests.emulators.echo import BROKEN, STATUSES
 from tests.emulators.natives import NATIVES
 from tests.servers.programs import Postgres, Valkey

@@ -22,7 +22,7 @@ import json
 from dominion.domain.errors import ProviderUnavailable
 from dominion.domain.messages import Answer, Finished, Metered, Started, Text, TextDelta
 from dominion.domain.usage import Usage
-from dominion.wire.openai_chat import OpenAIChat
+from dominion.wire.openai_chat.dialect import OpenAIChat
 from dominion.domain.contracts import Written
 
 

@@ -14,8 +14,8 @@ import msgspec
 import pytest
 
 from dominion.domain.records import Outcome
-from dominion.services.figures import Figures
-from dominion.stores.figure_files import FigureFiles
+from dominion.services.figures.workers import Figures
+from dominion.stores.files.figures import FigureFiles
 from tests.servers.programs import children
 from tests.whole.callers import END, Callers, Connection
 from tests.whole.program import START_SECONDS, Program, own_port

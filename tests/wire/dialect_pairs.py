@@ -9,10 +9,10 @@ import pytest
 
 from dominion.domain.contracts import Dialect
 from dominion.domain.messages import Request
-from dominion.wire.anthropic_messages import ANTHROPIC_MESSAGES
+from dominion.wire.anthropic.dialect import ANTHROPIC_MESSAGES
 from dominion.wire.fields import read_fields
-from dominion.wire.native import NATIVE
-from dominion.wire.openai_chat import OPENAI_CHAT
+from dominion.wire.native.dialect import NATIVE
+from dominion.wire.openai_chat.dialect import OPENAI_CHAT
 
 DOORS = (NATIVE, OPENAI_CHAT, ANTHROPIC_MESSAGES)
 PROVIDERS = (OPENAI_CHAT, ANTHROPIC_MESSAGES)

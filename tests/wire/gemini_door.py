@@ -6,7 +6,7 @@ from typing import Any
 from dominion.domain.contracts import Fields
 from dominion.domain.messages import Message, Request, Text
 from dominion.wire.fields import read_fields
-from dominion.wire.gemini import GEMINI
+from dominion.wire.gemini.dialect import GEMINI
 
 HELLO = [{"role": "user", "parts": [{"text": "Hello"}]}]
 USER = Message("user", (Text("Hello"),))

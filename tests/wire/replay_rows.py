@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 from genai_prices import extract_usage
 
 from dominion.domain.contracts import Dialect
+from dominion.wire.anthropic.dialect import ANTHROPIC_MESSAGES
 from dominion.wire.anthropic_cloud import BEDROCK_INVOKE
-from dominion.wire.anthropic_messages import ANTHROPIC_MESSAGES
-from dominion.wire.bedrock_converse import BEDROCK_CONVERSE
-from dominion.wire.gemini import GEMINI
-from dominion.wire.ollama_chat import OLLAMA_CHAT
-from dominion.wire.openai_chat import OPENAI_CHAT
-from dominion.wire.openai_completions import OPENAI_COMPLETIONS
-from dominion.wire.openai_responses import OPENAI_RESPONSES
+from dominion.wire.bedrock.dialect import BEDROCK_CONVERSE
+from dominion.wire.gemini.dialect import GEMINI
+from dominion.wire.ollama.dialect import OLLAMA_CHAT
+from dominion.wire.openai_chat.dialect import OPENAI_CHAT
+from dominion.wire.openai_completions.dialect import OPENAI_COMPLETIONS
+from dominion.wire.openai_responses.dialect import OPENAI_RESPONSES
 from tests.wire.recordings import Recording
 
 Told = dict[str, Any]

@@ -13,11 +13,11 @@ from dominion.domain import errors as e
 from dominion.domain.contracts import Dialect
 from dominion.domain.messages import Event, Failed, Metered, Started, TextDelta
 from dominion.domain.usage import Usage
+from dominion.wire.anthropic.dialect import ANTHROPIC_MESSAGES
 from dominion.wire.anthropic_cloud import ANTHROPIC_VERTEX, BEDROCK_INVOKE, AnthropicVertex, BedrockInvoke
-from dominion.wire.anthropic_messages import ANTHROPIC_MESSAGES
-from dominion.wire.eventstream import MessageReader, encode
+from dominion.wire.bedrock.eventstream import MessageReader, encode
 from dominion.wire.fields import read_fields
-from dominion.wire.openai_chat import OPENAI_CHAT
+from dominion.wire.openai_chat.dialect import OPENAI_CHAT
 from tests.wire.anthropic_oracle import ASKED, stream_in_sdk
 from tests.wire.cloud_requests import ANTHROPIC_REQUEST, OPENAI_REQUEST
 from tests.wire.recordings import needs_recordings, pieces, recordings

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dominion.domain import errors as e
 from dominion.domain.messages import Answer, FinishReason, Part, Refusal, Text, Thinking, ToolCall
 from dominion.domain.usage import Usage
-from dominion.wire.anthropic_messages import ANTHROPIC_MESSAGES as DIALECT
+from dominion.wire.anthropic.dialect import ANTHROPIC_MESSAGES as DIALECT
 from tests.wire.anthropic_oracle import answer_in_sdk, error_in_sdk
 
 COUNTS = {"input_tokens": 10, "output_tokens": 5}

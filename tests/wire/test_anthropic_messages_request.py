@@ -21,7 +21,7 @@ from dominion.domain.messages import (
     ToolChoice,
     ToolResult,
 )
-from dominion.wire.anthropic_messages import ANTHROPIC_MESSAGES as DIALECT
+from dominion.wire.anthropic.dialect import ANTHROPIC_MESSAGES as DIALECT
 from dominion.wire.fields import read_fields
 from tests.wire.anthropic_oracle import check_request
 

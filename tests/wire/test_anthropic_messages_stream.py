@@ -23,7 +23,7 @@ from dominion.domain.messages import (
     ToolCallDelta,
 )
 from dominion.domain.usage import Usage
-from dominion.wire.anthropic_messages import ANTHROPIC_MESSAGES as DIALECT
+from dominion.wire.anthropic.dialect import ANTHROPIC_MESSAGES as DIALECT
 from tests.wire.anthropic_oracle import stream_in_sdk
 from tests.wire.recordings import pieces
 

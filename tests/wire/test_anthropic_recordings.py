@@ -4,7 +4,7 @@ import json
 
 from dominion.domain.errors import InvalidCredentials, ModelNotAvailable, ProviderError, ProviderRefused
 from dominion.domain.messages import Event
-from dominion.wire.anthropic_messages import ANTHROPIC_MESSAGES as DIALECT
+from dominion.wire.anthropic.dialect import ANTHROPIC_MESSAGES as DIALECT
 from dominion.wire.fields import read_fields
 from tests.wire.anthropic_oracle import stream_in_sdk
 from tests.wire.recordings import Recording, needs_recordings, providers_with, recordings

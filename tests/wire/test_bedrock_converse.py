@@ -17,8 +17,8 @@ from dominion.domain.messages import (
     ToolCallDelta,
 )
 from dominion.domain.usage import Usage
-from dominion.wire.bedrock_converse import BEDROCK_CONVERSE as DIALECT
-from dominion.wire.eventstream import encode
+from dominion.wire.bedrock.dialect import BEDROCK_CONVERSE as DIALECT
+from dominion.wire.bedrock.eventstream import encode
 from dominion.wire.fields import read_fields
 
 CLAUDE = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"

@@ -22,11 +22,11 @@ from dominion.domain.messages import (
     ToolChoice,
     ToolResult,
 )
-from dominion.wire.anthropic_messages import ANTHROPIC_MESSAGES
-from dominion.wire.bedrock_converse import BEDROCK_CONVERSE as DIALECT
-from dominion.wire.eventstream import encode
+from dominion.wire.anthropic.dialect import ANTHROPIC_MESSAGES
+from dominion.wire.bedrock.dialect import BEDROCK_CONVERSE as DIALECT
+from dominion.wire.bedrock.eventstream import encode
 from dominion.wire.fields import read_fields
-from dominion.wire.openai_chat import OPENAI_CHAT
+from dominion.wire.openai_chat.dialect import OPENAI_CHAT
 from tests.wire.cloud_requests import ANTHROPIC_REQUEST, OPENAI_REQUEST, PNG, SCHEMA
 
 CLAUDE = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"

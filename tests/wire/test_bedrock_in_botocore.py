@@ -22,13 +22,13 @@ from dominion.domain.messages import (
     ToolCallDelta,
 )
 from dominion.domain.usage import Usage
+from dominion.wire.anthropic.dialect import ANTHROPIC_MESSAGES
 from dominion.wire.anthropic_cloud import BEDROCK_INVOKE
-from dominion.wire.anthropic_messages import ANTHROPIC_MESSAGES
-from dominion.wire.bedrock_converse import BEDROCK_CONVERSE
-from dominion.wire.eventstream import MessageReader
+from dominion.wire.bedrock.dialect import BEDROCK_CONVERSE
+from dominion.wire.bedrock.eventstream import MessageReader
 from dominion.wire.fields import read_fields
-from dominion.wire.native import NATIVE
-from dominion.wire.openai_chat import OPENAI_CHAT
+from dominion.wire.native.dialect import NATIVE
+from dominion.wire.openai_chat.dialect import OPENAI_CHAT
 from dominion.wire.sse import FrameReader
 from tests.wire.cloud_requests import ANTHROPIC_REQUEST, OPENAI_REQUEST
 from tests.wire.event_frames import ALL_KINDS, ALL_VALUES, frame_of

@@ -5,7 +5,7 @@ import json
 from dominion.domain.contracts import Dialect
 from dominion.domain.errors import InvalidCredentials, ModelNotAvailable, ProviderRefused
 from dominion.wire.anthropic_cloud import BEDROCK_INVOKE
-from dominion.wire.bedrock_converse import BEDROCK_CONVERSE
+from dominion.wire.bedrock.dialect import BEDROCK_CONVERSE
 from dominion.wire.fields import read_fields
 from tests.wire.recordings import Recording, needs_recordings, recordings
 

@@ -24,9 +24,9 @@ from dominion.domain.messages import (
 )
 from dominion.domain.usage import Usage
 from dominion.wire.anthropic_cloud import ANTHROPIC_VERTEX, BEDROCK_INVOKE
-from dominion.wire.bedrock_converse import BEDROCK_CONVERSE
+from dominion.wire.bedrock.dialect import BEDROCK_CONVERSE
 from dominion.wire.fields import read_fields
-from dominion.wire.ollama_chat import OLLAMA_CHAT
+from dominion.wire.ollama.dialect import OLLAMA_CHAT
 from tests.wire.cloud_requests import ANTHROPIC_REQUEST, OPENAI_REQUEST
 from tests.wire.dialect_pairs import CALLS, DOORS, relayed
 

@@ -10,9 +10,9 @@ from genai_prices import extract_usage
 
 from dominion.domain.errors import InvalidRequest, UnexpectedResponse
 from dominion.domain.usage import Usage
-from dominion.wire import embeddings
-from dominion.wire.embeddings import EmbeddingAnswer, EmbeddingPeek, EmbeddingRequest, Encoding, Purpose
-from dominion.wire.embeddings_translated import EMBEDDING_DIALECTS
+from dominion.wire.embedding import dialect as embeddings
+from dominion.wire.embedding.dialect import EmbeddingAnswer, EmbeddingPeek, EmbeddingRequest, Encoding, Purpose
+from dominion.wire.embedding.translated import EMBEDDING_DIALECTS
 from dominion.wire.fields import read_fields
 from tests.wire.openai_oracle import EMBEDDING_REQUEST, check_request, embeddings_in_sdk
 from tests.wire.recordings import Recording, needs_recordings, recordings

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dominion.domain.errors import UnexpectedResponse
-from dominion.wire.eventstream import HEADERS_LIMIT, Message, MessageReader, encode
+from dominion.wire.bedrock.eventstream import HEADERS_LIMIT, Message, MessageReader, encode
 from tests.wire.event_frames import ALL_KINDS, ALL_VALUES, frame_of
 from tests.wire.recordings import needs_recordings, pieces, recordings
 

@@ -8,14 +8,14 @@ import pytest
 from dominion.domain.errors import InvalidRequest, UnexpectedResponse
 from dominion.domain.messages import Answer, FinishReason, Image, Refusal, Text, Thinking, ToolCall
 from dominion.domain.usage import Usage
-from dominion.wire.gemini import GEMINI as DIALECT
-from dominion.wire.gemini_count import (
+from dominion.wire.gemini.count import (
     patch_count_request,
     read_count_answer,
     read_count_request,
     write_count_answer,
     write_count_request,
 )
+from dominion.wire.gemini.dialect import GEMINI as DIALECT
 from tests.wire.gemini_door import HELLO, USER, fields_of
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dominion.domain import errors as e
-from dominion.wire.gemini import GEMINI as DIALECT
+from dominion.wire.gemini.dialect import GEMINI as DIALECT
 
 TYPE = "type.googleapis.com/google.rpc."
 

@@ -12,9 +12,9 @@ from dominion.domain.contracts import Fields
 from dominion.domain.errors import InvalidRequest, ModelNotAvailable, ProviderRateLimited, ProviderRefused
 from dominion.domain.messages import Event, Metered, Text, TextDelta, ToolCallDelta
 from dominion.wire.fields import read_fields
-from dominion.wire.gemini import GEMINI as DIALECT
-from dominion.wire.gemini_count import read_count_answer, read_count_request
-from dominion.wire.gemini_stream import ArrayWriter
+from dominion.wire.gemini.count import read_count_answer, read_count_request
+from dominion.wire.gemini.dialect import GEMINI as DIALECT
+from dominion.wire.gemini.stream import ArrayWriter
 from tests.wire.gemini_door import fields_of
 from tests.wire.recordings import Recording, needs_recordings, pieces, recordings
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from dominion.domain.errors import InvalidRequest
 from dominion.domain.messages import Image, Message, Text, Thinking, ToolCall, ToolResult
 from dominion.wire.fields import read_fields
-from dominion.wire.gemini import GEMINI as DIALECT
+from dominion.wire.gemini.dialect import GEMINI as DIALECT
 from tests.wire.gemini_door import HELLO, USER, door, fields_of
 
 

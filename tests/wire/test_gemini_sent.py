@@ -23,7 +23,7 @@ from dominion.domain.messages import (
     ToolChoice,
     ToolResult,
 )
-from dominion.wire.gemini import GEMINI as DIALECT
+from dominion.wire.gemini.dialect import GEMINI as DIALECT
 from tests.wire.gemini_door import USER, fields_of
 
 SCHEMA = msgspec.Raw(b'{"type":"object","additionalProperties":false}')

@@ -8,7 +8,7 @@ import pytest
 from dominion.domain.errors import InvalidRequest
 from dominion.domain.messages import OutputFormat, Reasoning, Request, ToolChoice
 from dominion.wire.fields import read_fields
-from dominion.wire.gemini import GEMINI as DIALECT
+from dominion.wire.gemini.dialect import GEMINI as DIALECT
 from tests.wire.gemini_door import HELLO, door, fields_of
 
 

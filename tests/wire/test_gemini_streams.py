@@ -19,8 +19,8 @@ from dominion.domain.messages import (
     ToolCallDelta,
 )
 from dominion.domain.usage import Usage
-from dominion.wire.gemini import GEMINI as DIALECT
-from dominion.wire.gemini_stream import ArrayWriter
+from dominion.wire.gemini.dialect import GEMINI as DIALECT
+from dominion.wire.gemini.stream import ArrayWriter
 
 STARTED = Started("r1", "gemini-x")
 

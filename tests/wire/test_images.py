@@ -8,14 +8,14 @@ import pytest
 
 from dominion.domain.contracts import Dialect, Fields
 from dominion.domain.messages import Image, Message, Request, Text, ToolCall, ToolResult
-from dominion.wire.anthropic_messages import ANTHROPIC_MESSAGES
-from dominion.wire.bedrock_converse import BEDROCK_CONVERSE
+from dominion.wire.anthropic.dialect import ANTHROPIC_MESSAGES
+from dominion.wire.bedrock.dialect import BEDROCK_CONVERSE
 from dominion.wire.fields import read_fields
-from dominion.wire.gemini import GEMINI
-from dominion.wire.native import NATIVE
-from dominion.wire.ollama_chat import OLLAMA_CHAT
-from dominion.wire.openai_chat import OPENAI_CHAT
-from dominion.wire.openai_responses import OPENAI_RESPONSES
+from dominion.wire.gemini.dialect import GEMINI
+from dominion.wire.native.dialect import NATIVE
+from dominion.wire.ollama.dialect import OLLAMA_CHAT
+from dominion.wire.openai_chat.dialect import OPENAI_CHAT
+from dominion.wire.openai_responses.dialect import OPENAI_RESPONSES
 
 DATA = "iVBORw0KGgo="
 INLINE = Image(media_type="image/png", data=DATA)

@@ -35,7 +35,7 @@ from dominion.domain.messages import (
 )
 from dominion.domain.usage import Usage
 from dominion.wire.fields import read_fields
-from dominion.wire.native import NATIVE
+from dominion.wire.native.dialect import NATIVE
 from tests.wire.recordings import pieces
 
 HELLO = [{"role": "system", "content": "You are helpful."}, {"role": "user", "content": "Hello!"}]

@@ -24,7 +24,7 @@ from dominion.domain.messages import (
 )
 from dominion.domain.usage import Usage
 from dominion.wire.fields import read_fields
-from dominion.wire.ollama_chat import OLLAMA_CHAT as DIALECT
+from dominion.wire.ollama.dialect import OLLAMA_CHAT as DIALECT
 from dominion.wire.sse import FRAME_LIMIT
 from tests.wire.recordings import needs_recordings, pieces, recordings
 

@@ -21,10 +21,10 @@ from dominion.domain.messages import (
     ToolChoice,
     ToolResult,
 )
-from dominion.wire.anthropic_messages import ANTHROPIC_MESSAGES
+from dominion.wire.anthropic.dialect import ANTHROPIC_MESSAGES
 from dominion.wire.fields import read_fields
-from dominion.wire.ollama_chat import OLLAMA_CHAT as DIALECT
-from dominion.wire.openai_chat import OPENAI_CHAT
+from dominion.wire.ollama.dialect import OLLAMA_CHAT as DIALECT
+from dominion.wire.openai_chat.dialect import OPENAI_CHAT
 from tests.wire.cloud_requests import ANTHROPIC_REQUEST, OPENAI_REQUEST, PNG, SCHEMA
 
 HELLO = (Message("user", (Text("Hello"),)),)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from dominion.domain.contracts import Peek
 from dominion.domain.errors import InvalidRequest, UnexpectedResponse
 from dominion.wire.fields import read_fields
-from dominion.wire.openai_chat import OPENAI_CHAT
+from dominion.wire.openai_chat.dialect import OPENAI_CHAT
 from tests.wire.recordings import pieces
 
 STEADY = settings(derandomize=True, deadline=None)

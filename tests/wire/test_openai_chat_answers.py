@@ -9,7 +9,7 @@ from openai.types.chat import ChatCompletion
 from dominion.domain.errors import UnexpectedResponse
 from dominion.domain.messages import Answer, Image, Part, Refusal, Text, Thinking, ToolCall
 from dominion.domain.usage import Usage
-from dominion.wire.openai_chat import OPENAI_CHAT
+from dominion.wire.openai_chat.dialect import OPENAI_CHAT
 
 FULL = Answer(
     id="chatcmpl-1",

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dominion.domain import errors as e
-from dominion.wire.openai_chat import OPENAI_CHAT
-from dominion.wire.openai_chat_errors import mask
+from dominion.wire.openai_chat.dialect import OPENAI_CHAT
+from dominion.wire.openai_chat.errors import mask
 from dominion.wire.sse import FrameReader
 
 STEADY = settings(derandomize=True, deadline=None)

@@ -15,7 +15,7 @@ from dominion.domain.errors import (
 )
 from dominion.domain.messages import TextDelta
 from dominion.wire.fields import read_fields
-from dominion.wire.openai_chat import OPENAI_CHAT
+from dominion.wire.openai_chat.dialect import OPENAI_CHAT
 from tests.wire.recordings import Recording, needs_recordings, pieces, providers_with, recordings
 from tests.wire.replay import events_of
 

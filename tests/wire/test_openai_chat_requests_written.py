@@ -23,7 +23,7 @@ from dominion.domain.messages import (
     ToolChoice,
     ToolResult,
 )
-from dominion.wire.openai_chat import OPENAI_CHAT
+from dominion.wire.openai_chat.dialect import OPENAI_CHAT
 
 HELLO = Message("user", (Text("Hello"),))
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}

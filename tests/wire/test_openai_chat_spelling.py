@@ -9,7 +9,12 @@ import pytest
 from dominion.domain.contracts import Envelope
 from dominion.domain.messages import Answer, Message, Request, Text, Thinking, Tool, ToolChoice
 from dominion.wire.fields import read_fields
-from dominion.wire.openai_chat import OPENAI_CHAT, OPENAI_CHAT_MISTRAL, OPENAI_CHAT_OLD_CAP, OPENAI_CHAT_OPENROUTER
+from dominion.wire.openai_chat.dialect import (
+    OPENAI_CHAT,
+    OPENAI_CHAT_MISTRAL,
+    OPENAI_CHAT_OLD_CAP,
+    OPENAI_CHAT_OPENROUTER,
+)
 from tests.emulators.vendors import VENDORS
 
 TURNS = [{"role": "user", "content": "Hi"}]

@@ -19,7 +19,7 @@ from dominion.domain.messages import (
     ToolCallDelta,
 )
 from dominion.domain.usage import Usage
-from dominion.wire.openai_chat import OPENAI_CHAT
+from dominion.wire.openai_chat.dialect import OPENAI_CHAT
 from dominion.wire.sse import FrameReader
 
 START = Started("chatcmpl-1", "m")

@@ -30,7 +30,7 @@ from dominion.domain.messages import (
 )
 from dominion.domain.usage import Usage
 from dominion.wire.fields import read_fields
-from dominion.wire.openai_completions import OPENAI_COMPLETIONS as DIALECT
+from dominion.wire.openai_completions.dialect import OPENAI_COMPLETIONS as DIALECT
 from tests.wire.openai_oracle import LEGACY_REQUEST, check_request, completion_in_sdk, completions_in_sdk
 from tests.wire.recordings import Recording, needs_recordings, pieces, recordings
 

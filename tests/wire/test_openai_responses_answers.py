@@ -28,7 +28,7 @@ from dominion.domain.messages import (
 )
 from dominion.domain.usage import Usage
 from dominion.wire.fields import read_fields
-from dominion.wire.openai_responses import OPENAI_RESPONSES as DIALECT
+from dominion.wire.openai_responses.dialect import OPENAI_RESPONSES as DIALECT
 from dominion.wire.sse import FRAME_LIMIT
 from tests.wire.openai_oracle import answer_in_sdk, check_answer, check_stream, error_in_sdk, stream_in_sdk
 

@@ -30,7 +30,7 @@ from dominion.domain.messages import (
 )
 from dominion.domain.usage import Usage
 from dominion.wire.fields import read_fields
-from dominion.wire.openai_responses import OPENAI_RESPONSES as DIALECT
+from dominion.wire.openai_responses.dialect import OPENAI_RESPONSES as DIALECT
 from tests.wire.openai_oracle import check_answer, check_stream
 from tests.wire.recordings import Recording, needs_recordings, pieces, providers_with, recordings
 

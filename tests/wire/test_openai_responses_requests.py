@@ -21,7 +21,7 @@ from dominion.domain.messages import (
     ToolResult,
 )
 from dominion.wire.fields import read_fields
-from dominion.wire.openai_responses import OPENAI_RESPONSES as DIALECT
+from dominion.wire.openai_responses.dialect import OPENAI_RESPONSES as DIALECT
 
 USER = {"role": "user", "content": "Hello"}
 PIXEL = "data:image/png;base64,aGk="

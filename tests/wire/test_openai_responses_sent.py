@@ -22,7 +22,7 @@ from dominion.domain.messages import (
     ToolResult,
 )
 from dominion.wire.fields import read_fields
-from dominion.wire.openai_responses import OPENAI_RESPONSES as DIALECT
+from dominion.wire.openai_responses.dialect import OPENAI_RESPONSES as DIALECT
 from tests.wire.openai_oracle import check_request
 
 TOOL = Tool("weather", msgspec.Raw(b'{"type":"object","properties":{"city":{"type":"string"}}}'))

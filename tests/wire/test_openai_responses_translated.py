@@ -7,10 +7,10 @@ import pytest
 
 from dominion.domain.contracts import Dialect
 from dominion.domain.messages import Request
-from dominion.wire.anthropic_messages import ANTHROPIC_MESSAGES
+from dominion.wire.anthropic.dialect import ANTHROPIC_MESSAGES
 from dominion.wire.fields import read_fields
-from dominion.wire.openai_chat import OPENAI_CHAT
-from dominion.wire.openai_responses import OPENAI_RESPONSES as RESPONSES
+from dominion.wire.openai_chat.dialect import OPENAI_CHAT
+from dominion.wire.openai_responses.dialect import OPENAI_RESPONSES as RESPONSES
 from tests.wire.dialect_pairs import CALLS, EXPECTED, MODEL, collect, facts_of, relayed, streamed_answer, whole_answer
 from tests.wire.openai_oracle import check_answer, check_request, check_stream, stream_in_sdk
 

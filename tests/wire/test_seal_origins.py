@@ -8,12 +8,12 @@ import pytest
 from dominion.domain.contracts import Dialect, Fields
 from dominion.domain.messages import Answer, Event, Message, Request, Text, Thinking, ThinkingDelta, ToolCall
 from dominion.domain.messages import ToolCallDelta as Call
-from dominion.wire.anthropic_messages import ANTHROPIC_MESSAGES
+from dominion.wire.anthropic.dialect import ANTHROPIC_MESSAGES
 from dominion.wire.fields import read_fields
-from dominion.wire.gemini import GEMINI
-from dominion.wire.native import NATIVE
-from dominion.wire.openai_chat import OPENAI_CHAT
-from dominion.wire.openai_responses import OPENAI_RESPONSES
+from dominion.wire.gemini.dialect import GEMINI
+from dominion.wire.native.dialect import NATIVE
+from dominion.wire.openai_chat.dialect import OPENAI_CHAT
+from dominion.wire.openai_responses.dialect import OPENAI_RESPONSES
 from dominion.wire.seals import MARK, mark_answer, mark_at, mark_delta, marked, only_own, origin_of
 
 DOORS = (NATIVE, OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES, GEMINI)

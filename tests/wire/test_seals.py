@@ -18,13 +18,13 @@ from dominion.domain.messages import (
     ToolCall,
     ToolCallDelta,
 )
-from dominion.wire.anthropic_messages import ANTHROPIC_MESSAGES
-from dominion.wire.bedrock_converse import BEDROCK_CONVERSE
+from dominion.wire.anthropic.dialect import ANTHROPIC_MESSAGES
+from dominion.wire.bedrock.dialect import BEDROCK_CONVERSE
 from dominion.wire.fields import read_fields
-from dominion.wire.gemini import GEMINI
-from dominion.wire.native import NATIVE
-from dominion.wire.openai_chat import OPENAI_CHAT, OPENAI_CHAT_GOOGLE
-from dominion.wire.openai_responses import OPENAI_RESPONSES
+from dominion.wire.gemini.dialect import GEMINI
+from dominion.wire.native.dialect import NATIVE
+from dominion.wire.openai_chat.dialect import OPENAI_CHAT, OPENAI_CHAT_GOOGLE
+from dominion.wire.openai_responses.dialect import OPENAI_RESPONSES
 from tests.wire.dialect_pairs import relayed
 
 SEAL = "c2Vh+bA=="

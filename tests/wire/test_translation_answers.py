@@ -7,9 +7,9 @@ import pytest
 
 from dominion.domain.contracts import Dialect
 from dominion.domain.messages import Thinking
-from dominion.wire.anthropic_messages import ANTHROPIC_MESSAGES
-from dominion.wire.native import NATIVE
-from dominion.wire.openai_chat import OPENAI_CHAT
+from dominion.wire.anthropic.dialect import ANTHROPIC_MESSAGES
+from dominion.wire.native.dialect import NATIVE
+from dominion.wire.openai_chat.dialect import OPENAI_CHAT
 from tests.wire.dialect_pairs import (
     EXPECTED,
     collect,

@@ -9,11 +9,11 @@ from dominion.config import Settings
 from dominion.domain.contracts import Clock
 from dominion.domain.errors import ConfigProblem
 from dominion.providers.address import is_loopback
-from dominion.services.alerts import Alerts
-from dominion.services.delivery import Channel, Deliveries, LogLines, Notices
-from dominion.services.operations import Operation
-from dominion.services.operations_alerts import of_alerts
-from dominion.stores.alerts import SqlAlerts
+from dominion.services.notices.alerts import Alerts
+from dominion.services.notices.delivery import Channel, Deliveries, LogLines, Notices
+from dominion.services.operations.alerts import of_alerts
+from dominion.services.operations.table import Operation
+from dominion.stores.sql.alerts import SqlAlerts
 from dominion.upstream.ask import HttpAsk
 from dominion.upstream.pool import HttpUpstream
 from dominion.upstream.webhook import Webhook

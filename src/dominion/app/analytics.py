@@ -2,10 +2,10 @@
 
 from dominion.app.world import World
 from dominion.domain.contracts import Clock
-from dominion.services.analytics import Analytics
-from dominion.services.operations import Operation
-from dominion.services.operations_analytics import of_analytics
-from dominion.stores.analytics import SqlAnalytics
+from dominion.services.figures.analytics import Analytics
+from dominion.services.operations.analytics import of_analytics
+from dominion.services.operations.table import Operation
+from dominion.stores.sql.analytics import SqlAnalytics
 
 
 def analytics(world: World, clock: Clock) -> tuple[Operation, ...]:

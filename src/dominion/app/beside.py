@@ -7,9 +7,9 @@ from typing import NamedTuple
 from dominion.app.world import keys_place
 from dominion.config import Settings
 from dominion.credentials.keys import derive
-from dominion.stores.audit import PURPOSE, SqlAudit
-from dominion.stores.database import Database
-from dominion.stores.sealing import KeyPlace, KeyRing, read_ring
+from dominion.stores.sealing.keys import KeyPlace, KeyRing, read_ring
+from dominion.stores.sql.audit import PURPOSE, SqlAudit
+from dominion.stores.sql.database import Database
 
 
 class Beside(NamedTuple):

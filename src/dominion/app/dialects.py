@@ -9,21 +9,21 @@ from importlib.metadata import EntryPoint, entry_points
 
 from dominion.domain.contracts import Dialect
 from dominion.domain.errors import ConfigProblem
+from dominion.wire.anthropic.dialect import ANTHROPIC_MESSAGES
 from dominion.wire.anthropic_cloud import ANTHROPIC_VERTEX, BEDROCK_INVOKE
-from dominion.wire.anthropic_messages import ANTHROPIC_MESSAGES
-from dominion.wire.bedrock_converse import BEDROCK_CONVERSE
-from dominion.wire.gemini import GEMINI
-from dominion.wire.native import NATIVE
-from dominion.wire.ollama_chat import OLLAMA_CHAT
-from dominion.wire.openai_chat import (
+from dominion.wire.bedrock.dialect import BEDROCK_CONVERSE
+from dominion.wire.gemini.dialect import GEMINI
+from dominion.wire.native.dialect import NATIVE
+from dominion.wire.ollama.dialect import OLLAMA_CHAT
+from dominion.wire.openai_chat.dialect import (
     OPENAI_CHAT,
     OPENAI_CHAT_GOOGLE,
     OPENAI_CHAT_MISTRAL,
     OPENAI_CHAT_OLD_CAP,
     OPENAI_CHAT_OPENROUTER,
 )
-from dominion.wire.openai_completions import OPENAI_COMPLETIONS
-from dominion.wire.openai_responses import OPENAI_RESPONSES
+from dominion.wire.openai_completions.dialect import OPENAI_COMPLETIONS
+from dominion.wire.openai_responses.dialect import OPENAI_RESPONSES
 
 GROUP = "dominion.dialects"
 _OURS = (

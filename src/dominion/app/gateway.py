@@ -22,7 +22,7 @@ from dominion.app.worker import CUT, RETIRE, STOP, obey, report, take_seat
 from dominion.app.world import SystemClock, open_world
 from dominion.config import Settings
 from dominion.credentials.keys import derive
-from dominion.services.bootstrap import FirstStart, admin_digest, first_start
+from dominion.services.accounts.bootstrap import FirstStart, admin_digest, first_start
 from dominion.transports.http.guard import AdminGate, token_digest
 from dominion.transports.http.listener import Listener, bind
 

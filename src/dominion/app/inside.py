@@ -19,42 +19,42 @@ from dominion.domain.contracts import Clock, Dialect, Exchange, Upstream
 from dominion.domain.people import Limits
 from dominion.domain.providers import Target
 from dominion.providers.stub_upstream import StubUpstream
-from dominion.services.accounts import Accounts
-from dominion.services.admission import Admission
-from dominion.services.aliases import WithAliases
-from dominion.services.allowances import Allowances
-from dominion.services.attempt_records import AttemptLog
-from dominion.services.audit_anchors import AuditAnchors
-from dominion.services.budgets import Budgets
-from dominion.services.committing import Committed, CommittingPosting
-from dominion.services.completion import Completions, Rules
-from dominion.services.counters import Counters
-from dominion.services.counting import Counting
-from dominion.services.embedding import EMBEDDINGS, EmbeddingCatalogue, Embeddings
-from dominion.services.explaining import Explanations
-from dominion.services.fallback_audit import FallbackAudit
-from dominion.services.figures import Together
-from dominion.services.following import Following
-from dominion.services.health import Health
-from dominion.services.identity import Identity
-from dominion.services.listing import ModelList
-from dominion.services.operations import operations
-from dominion.services.operations_budgets import of_budgets
-from dominion.services.operations_credentials import of_credentials, of_rotating
-from dominion.services.operations_prices import of_prices
-from dominion.services.operations_router import of_router
-from dominion.services.own_key_files import KeyFiles
-from dominion.services.own_keys import OwnKeys
-from dominion.services.posting import Posting
-from dominion.services.pricing import Pricing
-from dominion.services.quoting import Quoting
-from dominion.services.repricing import Repricing
-from dominion.services.rotating import Rotating
-from dominion.services.router import Listeners, Router
-from dominion.services.routing import Resolver, Routing
-from dominion.services.scopes import Scopes
-from dominion.stores.budgets import SqlBudgets
-from dominion.stores.prices import SqlPrices
+from dominion.services.accounts.accounts import Accounts
+from dominion.services.accounts.following import Following
+from dominion.services.accounts.identity import Identity
+from dominion.services.accounts.rotating import Rotating
+from dominion.services.completions.attempt_records import AttemptLog
+from dominion.services.completions.completion import Completions, Rules
+from dominion.services.completions.counting import Counting
+from dominion.services.completions.embedding import EMBEDDINGS, EmbeddingCatalogue, Embeddings
+from dominion.services.completions.fallback_audit import FallbackAudit
+from dominion.services.completions.router import Listeners, Router
+from dominion.services.figures.counters import Counters
+from dominion.services.figures.workers import Together
+from dominion.services.limits.admission import Admission
+from dominion.services.limits.allowances import Allowances
+from dominion.services.limits.budgets import Budgets
+from dominion.services.limits.committing import Committed, CommittingPosting
+from dominion.services.limits.posting import Posting
+from dominion.services.limits.scopes import Scopes
+from dominion.services.notices.audit_anchors import AuditAnchors
+from dominion.services.offer.aliases import WithAliases
+from dominion.services.offer.explaining import Explanations
+from dominion.services.offer.health import Health
+from dominion.services.offer.listing import ModelList
+from dominion.services.offer.routing import Resolver, Routing
+from dominion.services.operations.budgets import of_budgets
+from dominion.services.operations.credentials import of_credentials, of_rotating
+from dominion.services.operations.prices import of_prices
+from dominion.services.operations.router import of_router
+from dominion.services.operations.table import operations
+from dominion.services.prices.pricing import Pricing
+from dominion.services.prices.quoting import Quoting
+from dominion.services.prices.repricing import Repricing
+from dominion.services.registry.own_key_files import KeyFiles
+from dominion.services.registry.own_keys import OwnKeys
+from dominion.stores.sql.budgets import SqlBudgets
+from dominion.stores.sql.prices import SqlPrices
 from dominion.transports.http.completions import Answers, Entrance, RequestIds
 from dominion.transports.http.guard import AdminGate, IpGuard
 from dominion.transports.http.metrics import MetricsPage

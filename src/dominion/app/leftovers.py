@@ -8,9 +8,9 @@ from pathlib import Path
 
 from dominion.domain.errors import ConfigProblem
 from dominion.domain.stores import AllowanceStore, AttemptStore, LedgerStore
-from dominion.services.posting import Posting
-from dominion.stores.journal import NAME, FileJournal
-from dominion.stores.process_id import process_id
+from dominion.services.limits.posting import Posting
+from dominion.stores.files.journal import NAME, FileJournal
+from dominion.stores.files.process_id import process_id
 
 LOG = logging.getLogger("dominion.leftovers")
 

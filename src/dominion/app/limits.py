@@ -4,11 +4,11 @@ import asyncio
 
 from dominion.app.world import World
 from dominion.domain.contracts import Clock
-from dominion.services.admission import Admission
-from dominion.services.allowances import Allowances
-from dominion.services.budgets import Budgets
-from dominion.services.scopes import Scopes
-from dominion.stores.budgets import SqlBudgets
+from dominion.services.limits.admission import Admission
+from dominion.services.limits.allowances import Allowances
+from dominion.services.limits.budgets import Budgets
+from dominion.services.limits.scopes import Scopes
+from dominion.stores.sql.budgets import SqlBudgets
 
 
 def allowances(world: World, clock: Clock, rate_window: float, grace: float) -> Allowances | None:

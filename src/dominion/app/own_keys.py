@@ -5,10 +5,10 @@ from dominion.app.world import World
 from dominion.config import Settings
 from dominion.config.slots import with_key
 from dominion.domain.contracts import Clock
-from dominion.services.own_key_files import KeyFiles
-from dominion.services.own_keys import OwnKeys
-from dominion.stores.key_folder import KeyFolder
-from dominion.stores.registry import SqlRegistry
+from dominion.services.registry.own_key_files import KeyFiles
+from dominion.services.registry.own_keys import OwnKeys
+from dominion.stores.files.keys import KeyFolder
+from dominion.stores.sql.registry import SqlRegistry
 
 
 def own_keys(world: World, settings: Settings, clock: Clock) -> OwnKeys:

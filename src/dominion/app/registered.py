@@ -17,16 +17,16 @@ from dominion.domain.registry import SealedCredential
 from dominion.providers.catalog import STUB, Catalogue
 from dominion.providers.catalog_files import read_other_apis
 from dominion.providers.pricebook import PriceBook, ensure_prices, read_prices
-from dominion.services.explaining import Explanations
-from dominion.services.operations import Operation
-from dominion.services.operations_registry import registry_operations
-from dominion.services.registry import Registry
-from dominion.services.registry_advice import Advice
-from dominion.services.registry_checks import Checks
-from dominion.services.registry_loading import Loading, Sealer
-from dominion.services.validation import Validation
-from dominion.stores.registry import SqlRegistry
-from dominion.stores.sealing import KeyPlace, KeyRing, read_ring
+from dominion.services.offer.explaining import Explanations
+from dominion.services.operations.registry import registry_operations
+from dominion.services.operations.table import Operation
+from dominion.services.registry.advice import Advice
+from dominion.services.registry.checks import Checks
+from dominion.services.registry.editing import Registry
+from dominion.services.registry.loading import Loading, Sealer
+from dominion.services.registry.validation import Validation
+from dominion.stores.sealing.keys import KeyPlace, KeyRing, read_ring
+from dominion.stores.sql.registry import SqlRegistry
 
 LOG = logging.getLogger("dominion.registry")
 AFTER_A_DEFECT = 1.0

@@ -4,7 +4,7 @@ from typing import Any
 
 from dominion.config import Settings
 from dominion.rules.breaker import BreakerRules
-from dominion.services.router import RouterRules
+from dominion.services.completions.router import RouterRules
 
 
 def router_rules(settings: Settings) -> RouterRules:

@@ -10,10 +10,10 @@ from dominion.app.world import SystemClock
 from dominion.config import Settings
 from dominion.credentials.sealing import Sealer
 from dominion.domain.errors import Conflict
-from dominion.services import resealing
-from dominion.stores import sealing
-from dominion.stores.registry import SqlRegistry
-from dominion.stores.sealing import KeyRing
+from dominion.services.registry import resealing
+from dominion.stores.sealing import keys as sealing
+from dominion.stores.sealing.keys import KeyRing
+from dominion.stores.sql.registry import SqlRegistry
 
 
 class Sealed(NamedTuple):

@@ -9,16 +9,16 @@ from dominion.app.place import JOURNAL, Place
 from dominion.config import Settings
 from dominion.domain.errors import ConfigProblem
 from dominion.domain.stores import Rates
-from dominion.services.committing import CommittingPosting
-from dominion.services.posting import Posting
-from dominion.stores import postgres
-from dominion.stores.allowances import SqlAllowances
-from dominion.stores.attempts import SqlAttempts
-from dominion.stores.changes import SqlChanges
-from dominion.stores.database import Database
-from dominion.stores.journal import FileJournal
-from dominion.stores.ledger import SqlLedger
-from dominion.stores.process_id import process_id
+from dominion.services.limits.committing import CommittingPosting
+from dominion.services.limits.posting import Posting
+from dominion.stores.files.journal import FileJournal
+from dominion.stores.files.process_id import process_id
+from dominion.stores.postgres import link as postgres
+from dominion.stores.sql.allowances import SqlAllowances
+from dominion.stores.sql.attempts import SqlAttempts
+from dominion.stores.sql.changes import SqlChanges
+from dominion.stores.sql.database import Database
+from dominion.stores.sql.ledger import SqlLedger
 
 MIB = 1 << 20
 
@@ -68,7 +68,7 @@ def _rates(settings: Settings, opened: AsyncExitStack) -> Rates | None:
         return None
     try:
         # With the extra only: a start without it must not wait for its import.
-        from dominion.stores.redis_rates import RedisRates  # noqa: PLC0415
+        from dominion.stores.redis.rates import RedisRates  # noqa: PLC0415
     except ImportError as error:
         raise ConfigProblem(
             "REDIS_URL is set, and the Python package redis is not installed.",

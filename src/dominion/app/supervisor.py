@@ -21,7 +21,7 @@ from dominion.app.gateway import Ready
 from dominion.app.place import WORKERS
 from dominion.app.worker import CUT, RETIRE, STOP
 from dominion.config import Settings
-from dominion.stores.figure_files import forget_figures
+from dominion.stores.files.figures import forget_figures
 from dominion.transports.http.listener import bind
 
 LOG = logging.getLogger("dominion.supervisor")

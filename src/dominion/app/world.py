@@ -20,20 +20,20 @@ from dominion.providers.catalog import Catalogue
 from dominion.providers.facts import ensure_facts, read_facts
 from dominion.providers.price_file import ProviderPrices
 from dominion.providers.pricebook import PriceBook, ensure_prices, read_prices
-from dominion.services.figures import Board
-from dominion.services.lineup import Lineup
-from dominion.services.posting import Posting
-from dominion.stores.allowances import SqlAllowances
-from dominion.stores.attempts import SqlAttempts
-from dominion.stores.audit import PURPOSE, SqlAudit
-from dominion.stores.changes import SqlChanges
-from dominion.stores.database import Database
-from dominion.stores.figure_files import FigureFiles
-from dominion.stores.key_places import Vault, key_place
-from dominion.stores.ledger import SqlLedger
-from dominion.stores.people import SqlPeople
-from dominion.stores.sealing import KeyFile, KeyPlace, KeyRing, key_ring
-from dominion.stores.settings import SqlSettings
+from dominion.services.figures.workers import Board
+from dominion.services.limits.posting import Posting
+from dominion.services.offer.lineup import Lineup
+from dominion.stores.files.figures import FigureFiles
+from dominion.stores.sealing.keys import KeyFile, KeyPlace, KeyRing, key_ring
+from dominion.stores.sealing.places import Vault, key_place
+from dominion.stores.sql.allowances import SqlAllowances
+from dominion.stores.sql.attempts import SqlAttempts
+from dominion.stores.sql.audit import PURPOSE, SqlAudit
+from dominion.stores.sql.changes import SqlChanges
+from dominion.stores.sql.database import Database
+from dominion.stores.sql.ledger import SqlLedger
+from dominion.stores.sql.people import SqlPeople
+from dominion.stores.sql.settings import SqlSettings
 from dominion.upstream.bounds import Timeouts
 from dominion.upstream.egress import EgressGuard
 from dominion.upstream.local_model import LocalModel

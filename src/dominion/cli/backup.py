@@ -15,9 +15,9 @@ from dominion.cli.terminal import Command, json_option, note, print_json
 from dominion.config import Settings, load
 from dominion.domain.errors import ConfigProblem
 from dominion.domain.usage import usd
-from dominion.stores import backup as files
-from dominion.stores import backup_postgres as postgres
-from dominion.stores.backup import POSTGRES, SQLITE, Manifest, key_mark
+from dominion.stores.backup import archives as files
+from dominion.stores.backup import postgres
+from dominion.stores.backup.archives import POSTGRES, SQLITE, Manifest, key_mark
 
 FILE = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 KEY_STATES = {

@@ -28,15 +28,15 @@ from dominion.domain.errors import (
 from dominion.domain.providers import Slot
 from dominion.providers.catalog import STUB, Catalogue
 from dominion.providers.model_lists import list_of_models
-from dominion.stores import schema
-from dominion.stores.database import look
-from dominion.stores.frames import read_frames
-from dominion.stores.sealing import read_ring
+from dominion.stores.files.frames import read_frames
+from dominion.stores.schema import tables as schema
+from dominion.stores.sealing.keys import read_ring
+from dominion.stores.sql.database import look
 from dominion.transports.http.listener import bind
-from dominion.wire.anthropic_messages import ANTHROPIC_MESSAGES
-from dominion.wire.gemini import GEMINI
-from dominion.wire.ollama_chat import OLLAMA_CHAT
-from dominion.wire.openai_chat import OPENAI_CHAT
+from dominion.wire.anthropic.dialect import ANTHROPIC_MESSAGES
+from dominion.wire.gemini.dialect import GEMINI
+from dominion.wire.ollama.dialect import OLLAMA_CHAT
+from dominion.wire.openai_chat.dialect import OPENAI_CHAT
 
 DIALECTS = {dialect.name: dialect for dialect in (OPENAI_CHAT, ANTHROPIC_MESSAGES, GEMINI, OLLAMA_CHAT)}
 READ_AT_MOST = 64 * 1024 * 1024

@@ -19,7 +19,7 @@ from dominion.credentials.oauth import pkce
 from dominion.services.sign_in import copilot, qwen
 from dominion.services.sign_in.device_flow import Prompt, sign_in
 from dominion.services.sign_in.outside import Ask
-from dominion.stores.token_files import TokenFile
+from dominion.stores.files.tokens import TokenFile
 from dominion.upstream.ask import HttpAsk
 from dominion.upstream.pool import HttpUpstream
 from dominion.upstream.proxies import Proxies

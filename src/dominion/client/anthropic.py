@@ -1,7 +1,7 @@
 """Anthropic, asked directly with the caller's own `ANTHROPIC_API_KEY`."""
 
 from dominion.client.dialect_provider import DirectProvider
-from dominion.wire.anthropic_messages import ANTHROPIC_MESSAGES
+from dominion.wire.anthropic.dialect import ANTHROPIC_MESSAGES
 
 
 class AnthropicProvider(DirectProvider):

@@ -42,8 +42,8 @@ from dominion.domain.providers import ProviderRow
 from dominion.domain.usage import Usage
 from dominion.providers.catalog_files import read_providers
 from dominion.wire.fields import read_fields, splice
-from dominion.wire.native import NATIVE
-from dominion.wire.native_request import KNOWN
+from dominion.wire.native.dialect import NATIVE
+from dominion.wire.native.request import KNOWN
 
 
 class Answered(Protocol):

@@ -14,7 +14,7 @@ from dominion.client.selection import plain
 from dominion.domain.contracts import Written
 from dominion.domain.errors import ConfigProblem, DominionError, UnexpectedResponse
 from dominion.domain.messages import Answer, Failed
-from dominion.wire.native import NATIVE
+from dominion.wire.native.dialect import NATIVE
 
 COMPLETE = "/v1/llm/complete"
 QUOTA = "/v1/llm/quota"

@@ -1,7 +1,7 @@
 """OpenAI, asked directly with the caller's own `OPENAI_API_KEY`."""
 
 from dominion.client.dialect_provider import DirectProvider
-from dominion.wire.openai_chat import OPENAI_CHAT
+from dominion.wire.openai_chat.dialect import OPENAI_CHAT
 
 
 class OpenAIProvider(DirectProvider):

@@ -9,7 +9,7 @@ from dominion.client.provider import LLMModel
 from dominion.domain.contracts import Exchange
 from dominion.domain.providers import Origin, Target
 from dominion.providers.stub_upstream import NAME, StubUpstream
-from dominion.wire.openai_chat import OPENAI_CHAT
+from dominion.wire.openai_chat.dialect import OPENAI_CHAT
 
 NOWHERE = Target(Origin("stub", "stub", 0), b"")
 LARGEST_ANSWER = 64 * 1024 * 1024

@@ -46,7 +46,7 @@ class GroupSums(HourSums):
 
 
 class DaySums(msgspec.Struct):
-    """A day of a model, or a month of a customer; the fields are the columns of the tables in `schema_analytics`."""
+    """A day of a model, or a month of a customer; the fields are the columns of the tables in `schema.analytics`."""
 
     requests: int = 0
     failed: int = 0

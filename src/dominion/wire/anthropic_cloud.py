@@ -15,10 +15,10 @@ import msgspec
 from dominion.domain.contracts import Dialect, Fields, Peek, Seen, StreamReader, StreamWriter, Tap, Written
 from dominion.domain.errors import DominionError, ProviderError, UnexpectedResponse
 from dominion.domain.messages import Event, Request
-from dominion.wire import bedrock_errors
-from dominion.wire.anthropic_messages import AnthropicMessages
-from dominion.wire.anthropic_messages_stream import write_failure
-from dominion.wire.eventstream import STREAM_TYPE, Message, MessageReader, encode
+from dominion.wire.anthropic.dialect import AnthropicMessages
+from dominion.wire.anthropic.stream import write_failure
+from dominion.wire.bedrock import errors as bedrock_errors
+from dominion.wire.bedrock.eventstream import STREAM_TYPE, Message, MessageReader, encode
 from dominion.wire.fields import decode, decode_answer, splice
 from dominion.wire.sse import FrameReader, frame
 

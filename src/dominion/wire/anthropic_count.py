@@ -11,9 +11,9 @@ import msgspec
 
 from dominion.domain.contracts import Fields
 from dominion.domain.messages import Request
+from dominion.wire.anthropic.dialect import ANTHROPIC_MESSAGES
+from dominion.wire.anthropic.request import own_seals
 from dominion.wire.anthropic_cloud import BEDROCK_INVOKE, BedrockInvoke
-from dominion.wire.anthropic_messages import ANTHROPIC_MESSAGES
-from dominion.wire.anthropic_messages_request import own_seals
 from dominion.wire.fields import decode_answer, read_object, splice
 
 _COUNTED = frozenset({"model", "messages", "system", "tools", "tool_choice", "thinking", "output_config"})

@@ -18,7 +18,7 @@ from dominion.domain.errors import (
     UnexpectedResponse,
 )
 from dominion.services.sign_in.copilot import CopilotAuthority, CopilotSettings, device_flow, file_text
-from dominion.stores.token_files import TokenFile
+from dominion.stores.files.tokens import TokenFile
 from tests.services.sign_in.emulator import Answer, Asked, Scene, saying, scene
 
 GITHUB = "gho_CANARY"

@@ -20,7 +20,7 @@ from dominion.services.sign_in.qwen import (
     file_text,
     read_file,
 )
-from dominion.stores.token_files import TokenFile
+from dominion.stores.files.tokens import TokenFile
 from tests.services.clocks import HandClock
 from tests.services.sign_in.emulator import Answer, Asked, Scene, saying, scene
 

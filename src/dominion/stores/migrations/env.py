@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from dominion.stores.schema import METADATA
+from dominion.stores.schema.tables import METADATA
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -10,15 +10,15 @@ from typing import NamedTuple, Protocol
 from dominion.domain.contracts import Call, Clock, Reply
 from dominion.domain.errors import DominionError, Internal, ShuttingDown
 from dominion.domain.people import Principal
-from dominion.services.counters import Counters
-from dominion.services.identity import Identity
+from dominion.services.accounts.identity import Identity
+from dominion.services.figures.counters import Counters
 from dominion.transports.http.cycle import Connection, Cycle, Identified
 from dominion.transports.http.guard import IpGuard
 from dominion.transports.http.own_keys import API_KEY, PROVIDER_KEY, passed_keys
 from dominion.transports.http.reply import HttpReply
 from dominion.transports.http.request import Headers, address_of, check_json, key_of, label, max_cost
 from dominion.wire.fields import read_fields
-from dominion.wire.native import NATIVE
+from dominion.wire.native.dialect import NATIVE
 
 LOG = logging.getLogger("dominion.http")
 STRICT, ASK, ACCEPT = b"x-dominion-strict", b"x-dominion-ask", b"x-dominion-accept"

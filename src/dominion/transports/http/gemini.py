@@ -13,8 +13,8 @@ from dominion.transports.http.completions import CallDoor
 from dominion.transports.http.cycle import Cycle, Headers
 from dominion.transports.http.reply import HttpReply
 from dominion.transports.http.request import with_google_key
-from dominion.wire.gemini import GEMINI
-from dominion.wire.gemini_stream import ArrayWriter
+from dominion.wire.gemini.dialect import GEMINI
+from dominion.wire.gemini.stream import ArrayWriter
 
 PREFIXES = ("/v1beta/models/", "/v1/models/")
 WHOLE, STREAM, COUNT = "generateContent", "streamGenerateContent", "countTokens"

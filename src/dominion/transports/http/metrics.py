@@ -13,8 +13,8 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from dominion.services.counters import LATENCY_BUCKETS, Counters
-from dominion.services.figures import Figures
+from dominion.services.figures.counters import LATENCY_BUCKETS, Counters
+from dominion.services.figures.workers import Figures
 
 _ATTEMPTS = (("answered", "Attempts that were answered"), ("failed", "Attempts that failed"))
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dominion.domain.contracts import Dialect
-from dominion.services.operations import Operation
+from dominion.services.operations.table import Operation
 from dominion.transports.http.gemini import COUNT, PREFIXES, STREAM, WHOLE
 
 _IN_PATH = re.compile(r"\{(\w+)\}")

@@ -6,17 +6,17 @@ from typing import NamedTuple
 from starlette.applications import Starlette
 
 from dominion.domain.contracts import Dialect, Outbox
-from dominion.services.embedding import OPENAI_EMBEDDINGS
-from dominion.services.listing import Shape
+from dominion.services.completions.embedding import OPENAI_EMBEDDINGS
+from dominion.services.offer.listing import Shape
 from dominion.transports.http.completions import Answers, CallDoor, Entrance, RequestIds
 from dominion.transports.http.gemini import GeminiDoor
 from dominion.transports.http.server import HttpServer
-from dominion.wire.anthropic_messages import ANTHROPIC_MESSAGES
-from dominion.wire.gemini import GEMINI
-from dominion.wire.native import NATIVE
-from dominion.wire.openai_chat import OPENAI_CHAT
-from dominion.wire.openai_completions import OPENAI_COMPLETIONS
-from dominion.wire.openai_responses import OPENAI_RESPONSES
+from dominion.wire.anthropic.dialect import ANTHROPIC_MESSAGES
+from dominion.wire.gemini.dialect import GEMINI
+from dominion.wire.native.dialect import NATIVE
+from dominion.wire.openai_chat.dialect import OPENAI_CHAT
+from dominion.wire.openai_completions.dialect import OPENAI_COMPLETIONS
+from dominion.wire.openai_responses.dialect import OPENAI_RESPONSES
 
 COMPLETIONS: Mapping[str, Dialect] = {
     "/v1/llm/complete": NATIVE,

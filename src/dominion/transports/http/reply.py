@@ -7,7 +7,7 @@ from dominion.domain.errors import DominionError, ProviderError
 from dominion.domain.usage import NANO_PER_USD
 from dominion.transports.http.cycle import Cycle, Headers
 from dominion.transports.http.errors import headers_of, status_of
-from dominion.wire.native import NATIVE
+from dominion.wire.native.dialect import NATIVE
 
 JSON = (b"content-type", b"application/json")
 

@@ -14,9 +14,9 @@ from starlette.routing import Route
 from dominion.domain.contracts import Dialect
 from dominion.domain.errors import DominionError, Internal, NotFound, WrongMethod
 from dominion.domain.people import Principal
-from dominion.services.identity import Identity
-from dominion.services.listing import ModelList, Shape
-from dominion.services.operations import Asked, Operation, Role
+from dominion.services.accounts.identity import Identity
+from dominion.services.offer.listing import ModelList, Shape
+from dominion.services.operations.table import Asked, Operation, Role
 from dominion.transports.http.completions import RequestIds
 from dominion.transports.http.errors import headers_of, status_of
 from dominion.transports.http.guard import AdminGate, IpGuard

@@ -1,0 +1,1 @@
+"""The life of a completion, from the request of a caller to the row of the ledger."""

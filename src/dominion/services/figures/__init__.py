@@ -1,0 +1,1 @@
+"""What was counted, what it adds up to, and where it leads."""

@@ -1,0 +1,1 @@
+"""All that can be asked of the gateway besides completions: tables that doors loop over."""

@@ -1,0 +1,1 @@
+"""The operator's prices, quotes, and corrections of what was charged."""

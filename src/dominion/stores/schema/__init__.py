@@ -1,0 +1,1 @@
+"""The tables of the database of record; holds no statements."""

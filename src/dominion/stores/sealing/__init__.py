@@ -1,0 +1,1 @@
+"""The sealing keys and the places they are kept."""

@@ -1,0 +1,1 @@
+"""The stores in the database of record: SQLite or PostgreSQL, the same statements."""

@@ -1,0 +1,1 @@
+"""Amazon Bedrock: Converse, and the binary stream that carries it."""

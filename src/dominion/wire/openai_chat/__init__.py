@@ -1,0 +1,1 @@
+"""OpenAI's Chat Completions API, and what compatible providers make of it."""
