@@ -42,7 +42,7 @@ INSERT INTO usage_hours (hour, user_id, provider, model, requests, failed, input
     cache_read_tokens, cache_write_tokens, reasoning_tokens, cost_nano)
 SELECT at / 3600000, user_id, provider, model, {_COUNTS}, SUM(input_tokens), SUM(output_tokens), 0, 0, 0, SUM(cost_nano)
 FROM usage GROUP BY 1, 2, 3, 4"""  # noqa: S608 - of constants
-_SUMS = f"{_COUNTS}, 0, 0, SUM(input_tokens), SUM(output_tokens), SUM(cost_nano) FROM usage GROUP BY 1, 2"
+_SUMS = f"{_COUNTS}, SUM(input_tokens), SUM(output_tokens), 0, 0, 0, SUM(cost_nano), 0, 0 FROM usage GROUP BY 1, 2"
 _DAYS = f"INSERT INTO usage_days SELECT at / {DAY_MS}, provider, model, {_SUMS}, 3"
 _CUSTOMERS = f"INSERT INTO usage_customers SELECT {_MONTH}, customer, {_SUMS}"
 

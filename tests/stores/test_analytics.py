@@ -14,22 +14,36 @@ from dominion.stores.schema.tables import usage
 from dominion.stores.sql.analytics import CUSTOMERS, DAYS, USERS, SqlAnalytics
 from dominion.stores.sql.database import Database
 from dominion.stores.sql.ledger import SqlLedger
-from dominion.stores.sums import DaySums
+from dominion.stores.sums import GroupSums
 from tests.stores.implementations import Stores, emptied
 from tests.stores.older import engine_of
-from tests.stores.samples import AT, DAY, MONTH, row
+from tests.stores.samples import AT, DAY, MONTH, ROW, row
 
 DAY_MS = 86_400_000
+NOTHING = dict.fromkeys(
+    ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"), 0
+)
 ROWS = [
     row(1, outcome=Outcome.OK),
     row(2, outcome=Outcome.CANCELLED, customer="acme", user_id="usr_2", cost_nano=5_000_000),
     row(3, outcome=Outcome.CUT, model="gpt-4o-mini", at=AT + 1),
-    row(4, outcome=Outcome.FAILED, customer="acme", input_tokens=0, output_tokens=0, cost_nano=0, at=AT + 2),
+    row(4, outcome=Outcome.FAILED, customer="acme", cost_nano=0, at=AT + 2, **NOTHING),
     row(5, outcome=Outcome.LOST, provider="anthropic", model="claude", at=AT + DAY_MS),
-    row(6, outcome=Outcome.CORRECTION, input_tokens=0, output_tokens=0, cost_nano=-72_500, at=AT + 3),
+    row(6, outcome=Outcome.CORRECTION, cost_nano=-72_500, at=AT + 3, **NOTHING),
     row(7, outcome=Outcome.OK, at=AT + 40 * DAY_MS, customer="acme"),
 ]
-SUMS = Counted("", 1, 0, 0, 0, 101, 52, 772_500)
+
+
+def counted(
+    name: str, requests: int, failed: int, cancelled: int, broken: int, sent: int, got: int, nano: int
+) -> Counted:
+    """Sums of so many rows as `row` makes them, each with the same tokens."""
+    each = sent // ROW.input_tokens
+    cached = each * ROW.cache_read_tokens, each * ROW.cache_write_tokens
+    return Counted(name, requests, failed, sent, got, *cached, each * ROW.reasoning_tokens, nano, cancelled, broken)
+
+
+SUMS = counted("", 1, 0, 0, 0, 101, 52, 772_500)
 
 
 async def filled(stores: Stores) -> Stores:
@@ -42,8 +56,8 @@ async def filled(stores: Stores) -> Stores:
 async def test_providers_come_with_their_sums_the_most_expensive_first(stores: Stores) -> None:
     await filled(stores)
     assert await stores.analytics.days("provider", DAY, DAY + 1) == [
-        Counted("openai", 3, 1, 1, 1, 303, 156, 5_000_000 + 772_500 * 2 - 72_500),
-        Counted("anthropic", 1, 0, 0, 0, 101, 52, 772_500),
+        counted("openai", 3, 1, 1, 1, 303, 156, 5_000_000 + 772_500 * 2 - 72_500),
+        counted("anthropic", 1, 0, 0, 0, 101, 52, 772_500),
     ]
 
 
@@ -51,8 +65,8 @@ async def test_providers_come_with_their_sums_the_most_expensive_first(stores: S
 async def test_models_come_with_their_provider_and_their_tokens(stores: Stores) -> None:
     await filled(stores)
     assert await stores.analytics.days("model", DAY, DAY) == [
-        Counted("openai/gpt-4o", 2, 1, 1, 0, 202, 104, 5_000_000 + 772_500 - 72_500),
-        Counted("openai/gpt-4o-mini", 1, 0, 0, 1, 101, 52, 772_500),
+        counted("openai/gpt-4o", 2, 1, 1, 0, 202, 104, 5_000_000 + 772_500 - 72_500),
+        counted("openai/gpt-4o-mini", 1, 0, 0, 1, 101, 52, 772_500),
     ]
 
 
@@ -67,11 +81,11 @@ async def test_days_come_in_their_order_and_only_those_asked_for(stores: Stores)
 @pytest.mark.promise("002-058")
 async def test_customers_come_with_the_sums_of_a_month_and_so_does_whoever_named_none(stores: Stores) -> None:
     await filled(stores)
-    nobody = Counted("", 3, 0, 0, 1, 303, 156, 772_500 * 3 - 72_500)
-    acme = Counted("acme", 1, 1, 1, 0, 101, 52, 5_000_000)
+    nobody = counted("", 3, 0, 0, 1, 303, 156, 772_500 * 3 - 72_500)
+    acme = counted("acme", 1, 1, 1, 0, 101, 52, 5_000_000)
     assert await stores.analytics.customers(MONTH, 10) == [acme, nobody]
     assert await stores.analytics.customers(MONTH, 1) == [acme]
-    assert await stores.analytics.customers(MONTH + 1, 10) == [Counted("acme", 1, 0, 0, 0, 101, 52, 772_500)]
+    assert await stores.analytics.customers(MONTH + 1, 10) == [counted("acme", 1, 0, 0, 0, 101, 52, 772_500)]
     assert await stores.analytics.customers(MONTH - 1, 10) == []
 
 
@@ -133,7 +147,7 @@ async def figures(target: Path | str) -> list[list[Counted]]:
 def test_the_columns_of_the_roll_ups_are_what_rows_are_added_up_to() -> None:
     for table in (usage_days, usage_customers):
         counts = tuple(column.name for column in table.c if not column.primary_key)
-        assert counts == DaySums.__struct_fields__ == Counted.__struct_fields__[1:]
+        assert counts == GroupSums.__struct_fields__ == Counted.__struct_fields__[1:]
 
 
 async def test_figures_over_days_and_months_never_read_rows_or_hours(database: Database) -> None:

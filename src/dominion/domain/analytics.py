@@ -20,11 +20,14 @@ class Counted(msgspec.Struct, frozen=True):
     name: str
     requests: int
     failed: int
-    cancelled: int
-    broken: int
     input_tokens: int
     output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    reasoning_tokens: int
     cost_nano: int
+    cancelled: int
+    broken: int
 
 
 class Timed(msgspec.Struct, frozen=True):

@@ -39,22 +39,11 @@ class HourSums(msgspec.Struct):
 
 
 class GroupSums(HourSums):
-    """The same, and how many of the requests the caller or the provider broke off."""
+    """The same, and how many of the requests the caller or the provider broke off; the fields are the columns of the
+    tables in `schema.analytics`, too."""
 
     cancelled: int = 0
     broken: int = 0
-
-
-class DaySums(msgspec.Struct):
-    """A day of a model, or a month of a customer; the fields are the columns of the tables in `schema.analytics`."""
-
-    requests: int = 0
-    failed: int = 0
-    cancelled: int = 0
-    broken: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cost_nano: int = 0
 
 
 def add_up(rows: Iterable[UsageRow], groups: dict[Group, GroupSums]) -> None:
@@ -85,14 +74,14 @@ def hours_of(groups: Mapping[Group, GroupSums]) -> dict[Hour, HourSums]:
     return _added(groups, lambda group: group[:4], HourSums)
 
 
-def days_of(groups: Mapping[Group, GroupSums]) -> dict[Day, DaySums]:
+def days_of(groups: Mapping[Group, GroupSums]) -> dict[Day, GroupSums]:
     """The days of models that groups add up to."""
-    return _added(groups, lambda group: (group[0] // 24, group[2], group[3]), DaySums)
+    return _added(groups, lambda group: (group[0] // 24, group[2], group[3]), GroupSums)
 
 
-def customers_of(groups: Mapping[Group, GroupSums]) -> dict[CustomerMonth, DaySums]:
+def customers_of(groups: Mapping[Group, GroupSums]) -> dict[CustomerMonth, GroupSums]:
     """The months of customers that groups add up to."""
-    return _added(groups, lambda group: (month_of(group[0] // 24), group[5]), DaySums)
+    return _added(groups, lambda group: (month_of(group[0] // 24), group[5]), GroupSums)
 
 
 def _added(

@@ -3,12 +3,14 @@
 import asyncio
 import logging
 import secrets
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
 from dominion.credentials.keys import KeyHasher, mint, split
+from dominion.domain.analytics import Counted
 from dominion.domain.contracts import Clock
 from dominion.domain.errors import InvalidRequest, NotFound
 from dominion.domain.people import ApiKey, Limits, User, UserStatus
@@ -211,10 +213,8 @@ class Accounts:
         if user_id is None:
             return {"user_id": None} | shown | await self._usage_of_all(first_day_asked, last_day_asked, after, limit)
         rows = await self._ledger.summary(user_id=user_id, first_day=first_day_asked, last_day=last_day_asked)
-        totals: dict[str, Any] = {name: sum(getattr(row, name) for row in rows) for name in SUMMED}
-        totals["total_tokens"] = totals["input_tokens"] + totals["output_tokens"]
-        totals["cost_usd"] = usd(sum(row.cost_nano for row in rows))
-        return {"user_id": user_id, **shown, "totals": totals, "rows": [_show_summary(row) for row in rows]}
+        told = [_show_summary(row) for row in rows]
+        return {"user_id": user_id, **shown, "totals": _show_totals(rows), "rows": told}
 
     async def _usage_of_all(self, first: int, last: int, after: str, limit: int) -> dict[str, Any]:
         """A page of rows, and the totals of them all. `after` is the `next` of the page before."""
@@ -228,14 +228,7 @@ class Accounts:
         totals = await self._ledger.overall(first, last)
         end = rows[limit - 1] if len(rows) > limit else None
         return {
-            "totals": {
-                "requests": totals.requests,
-                "failed": totals.failed,
-                "input_tokens": totals.input_tokens,
-                "output_tokens": totals.output_tokens,
-                "total_tokens": totals.input_tokens + totals.output_tokens,
-                "cost_usd": usd(totals.cost_nano),
-            },
+            "totals": _show_totals([totals]),
             "rows": [_show_summary(row) for row in rows[:limit]],
             "next": None if end is None else f"{end.day}/{end.user_id}/{end.provider}/{end.model}",
         }
@@ -301,6 +294,12 @@ def show_quota(user: User, standing: Standing) -> dict[str, Any]:
 
 def _counted(limit: int | None, used: int, held: int) -> dict[str, Any]:
     return {"limit": limit, "used": used, "held": held, "remaining": None if limit is None else max(0, limit - used)}
+
+
+def _show_totals(rows: Sequence[UsageSummary | Counted]) -> dict[str, Any]:
+    totals: dict[str, Any] = {name: sum(getattr(row, name) for row in rows) for name in SUMMED}
+    more = {"cost_usd": usd(sum(row.cost_nano for row in rows))}
+    return totals | {"total_tokens": totals["input_tokens"] + totals["output_tokens"]} | more
 
 
 def _show_summary(row: UsageSummary) -> dict[str, Any]:

@@ -174,6 +174,9 @@ def _shown(one: Counted) -> dict[str, Any]:
         "error_rate": error_rate(one.requests, one.failed, one.broken),
         "input_tokens": one.input_tokens,
         "output_tokens": one.output_tokens,
+        "cache_read_tokens": one.cache_read_tokens,
+        "cache_write_tokens": one.cache_write_tokens,
+        "reasoning_tokens": one.reasoning_tokens,
         "total_tokens": one.input_tokens + one.output_tokens,
         "cost_usd": usd(one.cost_nano),
     }

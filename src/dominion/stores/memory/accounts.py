@@ -17,7 +17,6 @@ from dominion.domain.records import JournalRecord, Outcome, SummaryKey, Totals, 
 from dominion.rules.shares import windows_of_row
 from dominion.rules.windows import iso_day
 from dominion.stores.sums import (
-    DaySums,
     Group,
     GroupSums,
     Hour,
@@ -196,7 +195,7 @@ class MemoryLedger:
     async def overall(self, first_day: int, last_day: int) -> Counted:
         """Sums of all users over days, both included."""
         self._before()
-        total = DaySums()
+        total = GroupSums()
         for (day, *_), sums in days_of(self._groups).items():
             if first_day <= day <= last_day:
                 add_to(total, sums)

@@ -8,7 +8,7 @@ from dominion.domain.analytics import Counted, Grouping, Timed
 from dominion.domain.records import Outcome, Totals
 from dominion.rules.windows import iso_day
 from dominion.stores.memory.accounts import MemoryLedger
-from dominion.stores.sums import Day, DaySums, add_to, customers_of, days_of, windows_of
+from dominion.stores.sums import Day, GroupSums, add_to, customers_of, days_of, windows_of
 
 _NAMES: dict[Grouping, Callable[[Day], str]] = {
     "provider": lambda key: key[1],
@@ -26,10 +26,10 @@ class MemoryAnalytics:
 
     async def days(self, group: Grouping, first_day: int, last_day: int) -> list[Counted]:
         """Sums over days, both included: of days in their order, of others the most expensive first."""
-        found: dict[str, DaySums] = {}
+        found: dict[str, GroupSums] = {}
         for key, sums in days_of(self._tables.groups).items():
             if first_day <= key[0] <= last_day:
-                add_to(found.setdefault(_NAMES[group](key), DaySums()), sums)
+                add_to(found.setdefault(_NAMES[group](key), GroupSums()), sums)
         counted = sorted(_counted(found), key=lambda one: one.name)
         return counted if group == "day" else _dearest(counted)
 
@@ -54,7 +54,7 @@ class MemoryAnalytics:
         return [Timed(*(getattr(row, name) for name in Timed.__struct_fields__)) for row in rows[:limit]]
 
 
-def _counted(found: dict[str, DaySums]) -> list[Counted]:
+def _counted(found: dict[str, GroupSums]) -> list[Counted]:
     return [Counted(name, **asdict(sums)) for name, sums in found.items()]
 
 

@@ -8,7 +8,18 @@ from sqlalchemy import Column, Integer, Table
 
 from dominion.stores.schema.tables import BIG, KEY, METADATA
 
-COUNTS = ("requests", "failed", "cancelled", "broken", "input_tokens", "output_tokens", "cost_nano")
+COUNTS = (
+    "requests",
+    "failed",
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+    "cost_nano",
+    "cancelled",
+    "broken",
+)
 
 usage_days = Table(
     "usage_days",

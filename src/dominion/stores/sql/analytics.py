@@ -20,7 +20,7 @@ _NAMES = {
     "day": usage_days.c.day,
 }
 _SUMS = [cast(func.sum(usage_days.c[name]), BigInteger).label(name) for name in COUNTS]
-_DEAREST = _SUMS[-1].desc()
+_DEAREST = _SUMS[COUNTS.index("cost_nano")].desc()
 
 
 def _days(group: str) -> Select[Any]:

@@ -12,15 +12,24 @@ depends_on = None
 
 BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 KEY = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
-COUNTS = ("requests", "failed", "cancelled", "broken", "input_tokens", "output_tokens", "cost_nano")
-SUMS = """
+COUNTS = (
+    "requests",
+    "failed",
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+    "cost_nano",
+    "cancelled",
+    "broken",
+)
+SUMS = f"""
     CAST(SUM(CASE outcome WHEN 3 THEN 0 WHEN 5 THEN 0 WHEN 6 THEN -1 ELSE 1 END) AS BIGINT),
     CAST(SUM(CASE outcome WHEN 3 THEN 1 ELSE 0 END) AS BIGINT),
+    {", ".join(f"CAST(SUM(CASE outcome WHEN 3 THEN 0 ELSE {name} END) AS BIGINT)" for name in COUNTS[2:8])},
     CAST(SUM(CASE outcome WHEN 1 THEN 1 ELSE 0 END) AS BIGINT),
-    CAST(SUM(CASE outcome WHEN 2 THEN 1 ELSE 0 END) AS BIGINT),
-    CAST(SUM(CASE outcome WHEN 3 THEN 0 ELSE input_tokens END) AS BIGINT),
-    CAST(SUM(CASE outcome WHEN 3 THEN 0 ELSE output_tokens END) AS BIGINT),
-    CAST(SUM(CASE outcome WHEN 3 THEN 0 ELSE cost_nano END) AS BIGINT)
+    CAST(SUM(CASE outcome WHEN 2 THEN 1 ELSE 0 END) AS BIGINT)
 FROM usage GROUP BY 1, 2"""
 OF_DAYS = f"INSERT INTO usage_days SELECT at / 86400000, provider, model, {SUMS}, 3"
 OF_CUSTOMERS = f"SELECT at / 86400000, customer, {SUMS}"
