@@ -25,7 +25,7 @@ LONG = 10.0**7
 """A window whose edge no test ever sees."""
 CLIENTS = """
 import asyncio, json, sys
-from dominion.stores import redis_link
+from dominion.stores.redis import link as redis_link
 from dominion.stores.redis.rates import RedisRates
 
 async def ask(rates, limit, taken):

@@ -119,6 +119,8 @@ class Allowances:
             if not known.leased and (known is not share or isinstance(standing, ScopeStanding)):
                 known.begin_again(self._posting.unposted())
         self._standings[standing.scope] = standing
+        if gate := self._gates.get(standing.scope):
+            gate.refused = float("-inf")  # that was in other windows, or of other limits
         self._fit(standing)
 
     async def drop(self, standing: Standing) -> None:
