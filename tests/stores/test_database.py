@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import fcntl
+import importlib
 import os
+import pkgutil
 import sqlite3
 import stat
 import subprocess
@@ -17,6 +19,8 @@ import pytest
 from sqlalchemy import Connection, text
 
 from dominion.domain.errors import ConfigProblem, NotFound, StorageUnavailable
+from dominion.stores import schema
+from dominion.stores.schema.tables import METADATA
 from dominion.stores.sql import database as database_module
 from dominion.stores.sql.database import Database
 from dominion.stores.sql.ledger import SqlLedger
@@ -253,3 +257,16 @@ def test_a_start_imports_neither_alembic_nor_the_mapper(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-c", program, str(tmp_path / "gateway.db")]
     assert subprocess.run(command, capture_output=True, check=True, timeout=60).stdout == b"[]\n"
+
+
+def test_a_program_that_only_opens_the_database_makes_every_table(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.db"
+    program = (
+        "import sys; from dominion.stores.sql.database import Database; Database.open(sys.argv[1]).engine.dispose()"
+    )
+    subprocess.run([sys.executable, "-c", program, str(file)], check=True, timeout=60)
+    for module in pkgutil.iter_modules(schema.__path__, f"{schema.__name__}."):
+        importlib.import_module(module.name)
+    with contextlib.closing(sqlite3.connect(file)) as opened:
+        made = {name for (name,) in opened.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert made >= set(METADATA.tables)
