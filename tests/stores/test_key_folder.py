@@ -46,10 +46,15 @@ def test_what_holds_no_key_is_there_all_the_same_and_said_without_its_content(
     assert [record.getMessage() for record in caplog.records] == [f"{tmp_path}/usr_1.openai holds no key of one line"]
 
 
-def test_what_cannot_be_read_is_there_all_the_same(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_cannot_be_read_is_there_all_the_same_and_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "usr_1.openai").symlink_to("nowhere")
-    assert KeyFolder(tmp_path).read() == {("usr_1", "openai"): ""}
-    assert os.strerror(2) in caplog.text
+    folder = KeyFolder(tmp_path)
+    assert folder.read() == folder.read() == {("usr_1", "openai"): ""}
+    assert [os.strerror(2) in record.getMessage() for record in caplog.records] == [True]
+    (tmp_path / "nowhere").write_text("there-now")
+    assert folder.read() == {("usr_1", "openai"): "there-now"}
 
 
 def test_a_folder_that_is_not_there_is_a_problem_of_the_configuration(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ class KeyFiles:
     def __init__(self, folder: Folder | None, keys: OwnKeys) -> None:
         self._folder = folder
         self._keys = keys
+        self._failing = False
 
     async def refresh(self) -> None:
         """What the files hold counts from now on; when the folder cannot be listed, what was read of it before."""
@@ -33,8 +34,11 @@ class KeyFiles:
         try:
             found = await asyncio.to_thread(self._folder.read)
         except OSError as error:
-            LOG.warning("the folder of callers' own keys cannot be read: %s", error.strerror)
+            if not self._failing:  # said once, not every second
+                LOG.warning("the folder of callers' own keys cannot be read: %s", error.strerror)
+            self._failing = True
             return
+        self._failing = False
         self._keys.mount(found)
 
     async def watch(self, sleep: Callable[[float], Awaitable[None]]) -> None:

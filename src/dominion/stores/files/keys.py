@@ -15,6 +15,7 @@ LARGEST = 8_192
 """Bytes of a file; a key is shorter."""
 _NAME = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9][A-Za-z0-9._-]*)")
 Stamp = tuple[int, int, int]
+UNREADABLE: tuple[Stamp, str] = (0, 0, 0), ""
 
 
 class KeyFolder:
@@ -47,8 +48,9 @@ class KeyFolder:
                 if not known[1]:
                     LOG.warning("%s holds no key of one line", path)
         except OSError as error:
-            LOG.warning("%s cannot be read: %s", path, error.strerror)
-            return ""
+            if known != UNREADABLE:  # said once, not every second
+                LOG.warning("%s cannot be read: %s", path, error.strerror)
+            known = UNREADABLE
         self._known[path.name] = known
         return known[1]
 
