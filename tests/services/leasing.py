@@ -66,9 +66,7 @@ class Process:
         self.journal = MemoryJournal(earlier)
         self.stores = house.stores_of(name)
         self.posting = Posting(self.journal, self.stores.ledger)
-        self.allowances = Allowances(
-            self.stores.allowances, name, self.posting, clock, house.others_answer, rate_window=60.0
-        )
+        self.allowances = Allowances(self.stores.allowances, name, self.posting, clock, house.others_answer)
         self.admission = Admission(self.stores.ledger, self.posting, clock, 60.0, self.allowances)
         self.scopes = Scopes(self.stores.budgets, self.stores.ledger, self.posting, self.admission, self.allowances)
 

@@ -7,6 +7,7 @@ from dominion.domain.contracts import Clock
 from dominion.services.limits.admission import Admission
 from dominion.services.limits.allowances import Allowances
 from dominion.services.limits.budgets import Budgets
+from dominion.services.limits.rates import SharedRates
 from dominion.services.limits.scopes import Scopes
 from dominion.stores.sql.budgets import SqlBudgets
 
@@ -21,8 +22,7 @@ def allowances(world: World, clock: Clock, rate_window: float, grace: float) -> 
         world.posting,
         clock,
         asyncio.sleep,
-        rate_window=rate_window,
-        rates=world.rates,
+        rates=None if world.rates is None else SharedRates(world.rates, clock, rate_window),
         grace=grace,
     )
 

@@ -16,12 +16,13 @@ from dominion.domain.allowances import Amount, Peer, Taken, Want, WindowKey
 from dominion.domain.contracts import Clock
 from dominion.domain.errors import LimitExceeded, StorageUnavailable
 from dominion.domain.people import Limits
-from dominion.domain.stores import AllowanceStore, Rates
-from dominion.rules.limits import Ask, ScopeStanding, Standing, too_fast
+from dominion.domain.stores import AllowanceStore
+from dominion.rules.limits import Ask, ScopeStanding, Standing
 from dominion.rules.pricing import worst_case
 from dominion.rules.shares import Share, fits, is_limited, keys_of, leased_limits, shares_of, tell_numbers, wants_of
 from dominion.rules.windows import day_of, month_of
 from dominion.services.limits.posting import Posting
+from dominion.services.limits.rates import SharedRates
 
 LOG = logging.getLogger("dominion.allowances")
 BEAT = 1.0
@@ -77,8 +78,7 @@ class Allowances:
         clock: Clock,
         sleep: Callable[[float], Awaitable[None]],
         *,
-        rate_window: float,
-        rates: Rates | None = None,
+        rates: SharedRates | None = None,
         grace: float = GRACE,
     ) -> None:
         self._store = store
@@ -86,7 +86,6 @@ class Allowances:
         self._posting = posting
         self._clock = clock
         self._sleep = sleep
-        self._rate_window = rate_window
         self._rates = rates
         self._grace = grace
         self._life = 0
@@ -154,7 +153,7 @@ class Allowances:
             standing.whole = limits
             self.adopt(standing)
         if self._rates is not None:
-            await self._ask_rate(standing, self._rates)
+            await self._rates.ask(standing, self._part)
         return await self.lease_for(standing, attempt)
 
     async def lease_for(self, standing: Standing, attempt: Callable[[], T]) -> T:
@@ -249,18 +248,6 @@ class Allowances:
                     if self._shares.get(leased.key) is leased:
                         self._fit(leased.standing)
         return {want.window: taken for want, taken in zip(wants, answers, strict=True)}
-
-    async def _ask_rate(self, standing: Standing, rates: Rates) -> None:
-        limit = standing.told.requests_per_minute
-        if limit is None:
-            return
-        wait = await rates.take(standing.scope, limit, self._rate_window)
-        if wait is None:
-            now = self._clock.monotonic()
-            standing.rate.roll(now, self._rate_window)
-            wait = standing.rate.wait(self._part(limit), now, self._rate_window)
-        if wait > 0:
-            raise too_fast(standing, wait, self._clock.now())
 
     # --- what is leased, in memory
 
