@@ -32,8 +32,8 @@ class Comparison:
     """Of a gateway that has ended in good order, or has posted everything. Requests without a name count in sums only.
 
     `lost` answers and executions without their row, `doubled` rows of one request beyond its first, `phantom` rows of
-    requests that no provider was asked (but those that died between the two, which say so: `unsent`), `wrong` rows
-    with other tokens than were sent, `unequal` sums that are not those of the rows, `leased` leases nobody gave back.
+    requests that no provider was asked (but those that say so: the gateway died between the two, `unsent`, or the caller
+    left before the provider had read anything, `left`), `wrong` rows with other tokens than were sent, `unequal` sums that are not those of the rows, `leased` leases nobody gave back.
     """
 
     def __init__(self, place: Path | str, answered: Sequence[str], asked: Iterable[str]) -> None:
@@ -50,7 +50,8 @@ class Comparison:
         self.doubled = len(rows) - min(len(by_name), len({row[1] for row in rows}))
         away = [row[2] for row in rows if row[0] not in reached]
         self.unsent = away.count(Outcome.LOST)
-        self.phantom = sum(outcome not in {Outcome.LOST, Outcome.FAILED} for outcome in away)
+        self.left = away.count(Outcome.CANCELLED)
+        self.phantom = sum(outcome not in {Outcome.LOST, Outcome.FAILED, Outcome.CANCELLED} for outcome in away)
         told = [by_name[name] for name in answered if name in by_name]
         self.wrong = sum(row[4] != int(row[5].split("-")[1]) for row in told if row[2] == Outcome.OK)
         charged = [row for row in everything if row[2] != Outcome.FAILED]
