@@ -32,8 +32,9 @@ class Comparison:
     """Of a gateway that has ended in good order, or has posted everything. Requests without a name count in sums only.
 
     `lost` answers and executions without their row, `doubled` rows of one request beyond its first, `phantom` rows of
-    requests that no provider was asked (but those that say so: the gateway died between the two, `unsent`, or the caller
-    left before the provider had read anything, `left`), `wrong` rows with other tokens than were sent, `unequal` sums that are not those of the rows, `leased` leases nobody gave back.
+    requests that no provider was asked (but those that say so: the gateway died between the two, `unsent`, or the
+    caller left before the provider had read anything, `left`), `wrong` rows with other tokens than were sent, `unequal`
+    sums that are not those of the rows, `leased` leases nobody gave back.
     """
 
     def __init__(self, place: Path | str, answered: Sequence[str], asked: Iterable[str]) -> None:
