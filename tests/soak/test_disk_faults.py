@@ -69,7 +69,7 @@ def fail(
             DURABILITY=durability,
             JOURNAL_LIMIT_MB="8",
         )
-        healed: list[float] = []
+        again: list[float] = []
         with program:
             _, key = program.user()
             with Steady(program.url, key, rate, folder / "steady.log") as steady:
@@ -77,8 +77,7 @@ def fail(
                     time.sleep(chance.uniform(0.2, longest))
                     with FAULTS[fault](program):
                         time.sleep(chance.uniform(0.2, longest))
-                    healed.append(time.monotonic())
-                    answers_again(steady, healed[-1])
+                    again.append(answers_again(steady))
                 if killed and not small:
                     with FAULTS[fault](program):
                         time.sleep(longest)
@@ -87,26 +86,26 @@ def fail(
                 program.admin("GET", "/admin/usage")  # writes what is not written yet
                 for name in ("gateway.db", "gateway.db-wal"):
                     shutil.copy(seen_from_outside(program) / name, folder)
-                return result(folder / "gateway.db", faults, steady, healed)
+                return result(folder / "gateway.db", faults, steady, max(again))
         with Program(folder, toml=faults.toml(**PRICES)):  # whatever was left is replayed
             pass
-        return result(folder / "data" / "gateway.db", faults, steady, healed)
+        return result(folder / "data" / "gateway.db", faults, steady, max(again))
 
 
-def answers_again(steady: Steady, since: float) -> float:
-    """When the first answer to a request came that was due since then; or when nobody would wait any longer."""
+def answers_again(steady: Steady) -> float:
+    """Seconds until the first answer to a request that is due from now on; or until nobody would wait any longer."""
+    since = time.monotonic()
     while time.monotonic() < since + 2 * AGAIN_SECONDS:
         times = [one.at + one.seconds for one in steady.so_far() if one.status == 200 and one.at >= since]
         if times:
-            return min(times)
+            return min(times) - since
         time.sleep(0.05)
-    return time.monotonic()
+    return time.monotonic() - since
 
 
-def result(place: Path, faults: FaultServer, steady: Steady, healed: Sequence[float]) -> Result:
+def result(place: Path, faults: FaultServer, steady: Steady, again: float) -> Result:
     answered = [one.name for one in steady.asked if one.status == 200]
-    again = [answers_again(steady, since) - since for since in healed]
-    return Result(Comparison(place, answered, [one.nonce for one in faults.executions]), steady.asked, max(again))
+    return Result(Comparison(place, answered, [one.nonce for one in faults.executions]), steady.asked, again)
 
 
 @pytest.mark.soak

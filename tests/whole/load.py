@@ -2,7 +2,7 @@
 
 Run as a program: `load.py URL KEY CALLERS LOG`. Every line of LOG is the name of a request whose answer was read to its
 last byte; the name is the prompt and the label of the run. A connection that breaks is opened again; an answer that is
-cut is not written down.
+cut, or ended by an error, is not written down.
 """
 
 import asyncio
@@ -61,7 +61,9 @@ async def ask(host: str, port: int, key: str, model: str, nonce: str, *, stream:
         if not head.startswith(b"HTTP/1.1 200"):
             raise RefusedError(head)
         if stream:
-            await reader.readuntil(b"data: [DONE]\n\n")
+            answer = await reader.readuntil(b"data: [DONE]\n\n")
+            if b'data: {"error"' in answer:
+                raise ConnectionError("the stream was ended by an error")
         else:
             length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
             await reader.readexactly(int(length.split(b":")[1]))
