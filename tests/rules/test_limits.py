@@ -1,5 +1,7 @@
 """The verdict over limits: never above a limit, never a refusal without a reason, always a way to know when it ends."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,6 +64,34 @@ def test_daily_tokens_lower_the_output_cap_and_then_refuse() -> None:
     assert (lowered.output_cap, lowered.lowered, lowered.tokens) == (40, True, 140)
     with pytest.raises(QuotaExceeded, match="Daily token limit exceeded"):
         verdict(standing(limits, tokens=900 - SHORTEST_ANSWER + 1), ASK)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "limit", "action"),
+    [
+        (0, 100, "may use 116 tokens, more than the whole limit: shorten it, or ask the operator to raise it"),
+        (
+            50,
+            150,
+            "may use 116 tokens, more than what is left of the limit: shorten it, or wait until the quota resets",
+        ),
+        (200, 200, "^Wait until the quota resets, or ask the operator to raise it"),
+    ],
+)
+def test_a_request_too_large_for_what_is_left_is_told_so(tokens: int, limit: int, action: str) -> None:
+    with pytest.raises(QuotaExceeded) as caught:
+        verdict(standing(Limits(daily_tokens=limit), tokens=tokens), ASK)
+    assert re.search(action, str(caught.value.action))
+
+
+def test_too_large_a_request_is_told_its_price_and_in_a_run_that_waiting_is_of_no_use() -> None:
+    with pytest.raises(QuotaExceeded) as caught:
+        verdict(standing(Limits(monthly_spend_nano=100_000)), ASK)
+    assert str(caught.value.action).startswith("This request may use $0.000132000, more than the whole limit:")
+    run = ScopeStanding(ScopeLimits(daily_tokens=150), Window(0, tokens=50), Window(0), Rate(), scope="run:nightly")
+    with pytest.raises(QuotaExceeded) as caught:
+        verdict(run, ASK)
+    assert str(caught.value.action).endswith("left of the limit: shorten it, or ask the operator to raise it.")
 
 
 def test_an_answer_shorter_than_the_shortest_is_granted_when_that_is_all_the_caller_wants() -> None:

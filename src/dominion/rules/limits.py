@@ -142,7 +142,7 @@ def _output_that_fits(standing: Standing, ask: Ask, now: float) -> Grant:
         left = limits.daily_tokens - standing.day.tokens - standing.day.held_tokens
         cap = min(cap, (left - ask.input_bound) // ask.choices)
         if cap < shortest or left <= 0:
-            raise quota_exceeded(standing, "daily_tokens", now)
+            raise quota_exceeded(standing, "daily_tokens", now, ask.input_bound + shortest * ask.choices)
     if ask.price is None:
         return Grant(cap, ask.input_bound + cap * ask.choices, 0, lowered=cap < ask.output_cap)
     nano = worst_case(ask.input_bound, cap, ask.price, ask.choices)
@@ -151,7 +151,8 @@ def _output_that_fits(standing: Standing, ask: Ask, now: float) -> Grant:
         if nano > nano_left:
             cap, nano = _affordable(nano_left, ask, cap)
             if cap < shortest or nano > nano_left:  # a cap of 0 may be wanted, and the prompt alone too dear
-                raise quota_exceeded(standing, "monthly_spend_cap_usd", now)
+                least = worst_case(ask.input_bound, shortest, ask.price, ask.choices)
+                raise quota_exceeded(standing, "monthly_spend_cap_usd", now, least)
     return Grant(cap, ask.input_bound + cap * ask.choices, nano, lowered=cap < ask.output_cap)
 
 
@@ -177,8 +178,11 @@ def judge_scopes(
         if daily is not None and grant.nano and daily - standing.day.spend - standing.day.held_spend < grant.nano:
             left = daily - standing.day.spend - standing.day.held_spend
             cap, nano = _affordable(left, ask, grant.output_cap)
-            if cap < min(wanted, SHORTEST_ANSWER) or nano > left:
-                raise quota_exceeded(standing, "daily_spend_cap_usd", now)
+            shortest = min(wanted, SHORTEST_ANSWER)
+            if cap < shortest or nano > left:
+                assert ask.price is not None  # noqa: S101 - it costs something
+                least = worst_case(ask.input_bound, shortest, ask.price, ask.choices)
+                raise quota_exceeded(standing, "daily_spend_cap_usd", now, least)
             grant = Grant(cap, ask.input_bound + cap * ask.choices, nano, lowered=True)
     return Grant(grant.output_cap, grant.tokens, grant.nano, lowered=grant.output_cap < wanted)
 
@@ -226,38 +230,52 @@ def too_many(standing: Standing) -> LimitExceeded:
     )
 
 
-def quota_exceeded(standing: Standing, kind: str, now: float) -> LimitExceeded:
-    """The refusal of a daily or monthly quota, as document 000 prints it; of other scopes than users it names them."""
+def quota_exceeded(standing: Standing, kind: str, now: float, needed: int = 0) -> LimitExceeded:
+    """The refusal of a daily or monthly quota, as document 000 prints it; of other scopes than users it names them.
+
+    `needed`: the least that must be left for this request, in the unit of the quota.
+    """
     limits, day, month = standing.told, standing.day, standing.month
     ends = month_end(month.number) if kind == "monthly_spend_cap_usd" else day_end(day.number)
     daily_spend = limits.daily_spend_nano if isinstance(limits, ScopeLimits) else None
-    refusals: dict[str, tuple[str, int | str | None, int | str]] = {
+    message, limit, used = {
         "daily_requests": ("Daily request limit exceeded", limits.daily_requests, day.requests + day.held_requests),
         "daily_tokens": ("Daily token limit exceeded", limits.daily_tokens, day.tokens + day.held_tokens),
-        "daily_spend_cap_usd": (
-            "Daily spend cap exceeded",
-            usd(daily_spend or 0),
-            usd(day.spend + day.held_spend),
-        ),
+        "daily_spend_cap_usd": ("Daily spend cap exceeded", daily_spend, day.spend + day.held_spend),
         "monthly_spend_cap_usd": (
             "Monthly spend cap exceeded",
-            usd(limits.monthly_spend_nano or 0),
-            usd(month.spend + month.held_spend),
+            limits.monthly_spend_nano,
+            month.spend + month.held_spend,
         ),
-    }
-    message, limit, used = refusals[kind]
+    }[kind]
+    limit = limit or 0
     is_run = standing.scope.startswith("run:")
+    show = usd if kind.endswith("_usd") else int
     return _of_scope(
         standing,
         QuotaExceeded(
             "Token limit exceeded" if is_run else message,
             kind="run_tokens" if is_run else kind,
-            limit=limit if limit is not None else 0,
-            used=used,
+            limit=show(limit),
+            used=show(used),
             resets_at=None if is_run else iso(ends),
             retry_after=RUNS_NEVER_RESET if is_run else max(1, ends - now),
+            action=_too_large(kind, needed, limit, used, resets=not is_run) if used < limit else None,
         ),
     )
+
+
+def _too_large(kind: str, needed: int, limit: int, used: int, *, resets: bool) -> str | None:
+    """What to do about a request that needs more than is left of a quota; None: it needs not."""
+    if needed <= limit - used:
+        return None
+    amount = f"${usd(needed)}" if kind.endswith("_usd") else f"{needed} tokens"
+    more_than, way = "what is left of the limit", "wait until the quota resets"
+    if needed > limit:
+        more_than = "the whole limit"
+    if needed > limit or not resets:
+        way = "ask the operator to raise it"
+    return f"This request may use {amount}, more than {more_than}: shorten it, or {way}."
 
 
 def _of_scope(standing: Standing, error: LimitExceeded) -> LimitExceeded:
