@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dominion.cli.again import again
+from dominion.cli.caller.again import again
 from dominion.domain.errors import DominionError, ProviderRateLimited
 from tests.cli.conftest import Run
 from tests.cli.test_ask import COMPLETE, MAIN, gateway

@@ -76,7 +76,9 @@ def test_the_list_of_commands_loads_neither_client_nor_server() -> None:
 
 
 def test_serving_loads_neither_the_client_nor_the_tables() -> None:
-    script = "import sys, dominion.cli.serve; print(*(name for name in ('httpx2', 'rich') if name in sys.modules))"
+    script = (
+        "import sys, dominion.cli.machine.serve; print(*(name for name in ('httpx2', 'rich') if name in sys.modules))"
+    )
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert shown.split() == []
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dominion.cli.sign_in import Chosen, sign_in_and_keep
+from dominion.cli.providers.sign_in import Chosen, sign_in_and_keep
 from dominion.domain.errors import InvalidCredentials
 from dominion.services.sign_in.copilot import CopilotSettings
 from dominion.services.sign_in.device_flow import Prompt

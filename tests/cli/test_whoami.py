@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dominion.cli.login import dollars, short
+from dominion.cli.caller.login import dollars, short
 from tests.cli.conftest import Run
 from tests.client.scripted import Scripted, said
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dominion.app.alerting import channels
+from dominion.app.wiring.alerting import channels
 from dominion.config import load
 from dominion.domain.errors import ConfigProblem
 from dominion.upstream.bounds import Timeouts

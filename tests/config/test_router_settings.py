@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from dominion.app.routes import router_rules, substitutes
+from dominion.app.wiring.routes import router_rules, substitutes
 from dominion.config import load
-from dominion.rules.breaker import BreakerRules
+from dominion.rules.routing.breaker import BreakerRules
 from dominion.services.completions.router import RouterRules
 from tests.config.test_reading import problems, write
 

@@ -9,11 +9,11 @@ from tests.house.source import ROOT, shown, tree
 
 MONEY = (
     "src/dominion/domain/usage.py",
-    "src/dominion/rules/pricing.py",
-    "src/dominion/rules/quoting.py",
-    "src/dominion/rules/repricing.py",
-    "src/dominion/rules/choosing.py",
-    "src/dominion/rules/reconcile.py",
+    "src/dominion/rules/prices/pricing.py",
+    "src/dominion/rules/limits/quoting.py",
+    "src/dominion/rules/prices/repricing.py",
+    "src/dominion/rules/prices/choosing.py",
+    "src/dominion/rules/prices/reconcile.py",
     "src/dominion/services/prices/quoting.py",
     "src/dominion/services/prices/repricing.py",
     "src/dominion/services/offer/listing.py",

@@ -19,8 +19,11 @@ BANNED = frozenset(
 SANCTIONED = {
     ("src/dominion/__init__.py", "dominion.client.llm"): "the server must not pay for the client",
     ("src/dominion/__init__.py", "dominion.client.prices"): "nor for this",
-    ("src/dominion/app/alerting.py", "dominion.upstream.mail"): "few gateways send mail, and smtplib is slow to import",
-    ("src/dominion/app/registered.py", "dominion.credentials"): "arithmetic that only stored keys need",
+    (
+        "src/dominion/app/wiring/alerting.py",
+        "dominion.upstream.mail",
+    ): "few gateways send mail; smtplib is slow",
+    ("src/dominion/app/wiring/registered.py", "dominion.credentials"): "arithmetic that only stored keys need",
     ("src/dominion/app/storage.py", "dominion.stores.redis.rates"): "an optional extra",
     ("src/dominion/app/world.py", "dominion.authorities"): "few gateways use a cloud that needs one",
     ("src/dominion/config/sign_ins.py", "dominion.credentials.google_jwt"): "RSA takes longer to import than all else",

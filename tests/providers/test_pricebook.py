@@ -19,7 +19,7 @@ from dominion.providers.catalog import Catalogue
 from dominion.providers.price_export import export
 from dominion.providers.price_file import DatedPrice, price_at, with_dashed_date
 from dominion.providers.pricebook import PriceBook, ensure_prices, read_prices
-from dominion.rules.pricing import charge
+from dominion.rules.prices.pricing import charge
 
 CATALOGUE = Catalogue.load()
 BOOK = PriceBook(CATALOGUE, exported=export())

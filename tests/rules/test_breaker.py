@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dominion.rules.breaker import FREE_REPEATS, Breaker, BreakerRules
+from dominion.rules.routing.breaker import FREE_REPEATS, Breaker, BreakerRules
 
 RULES = BreakerRules(share=0.5, minimum=4, window=10.0, pause=2.0, longest_pause=30.0)
 

@@ -1,4 +1,4 @@
-"""rules/choosing.py: the right model, and differences that are exact."""
+"""rules/prices/choosing.py: the right model, and differences that are exact."""
 
 from fractions import Fraction
 from typing import get_args
@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from dominion.domain.providers import ModelRow
 from dominion.domain.usage import Price, Usage
-from dominion.rules.choosing import (
+from dominion.rules.prices.choosing import (
     LOADS,
     Task,
     difference,

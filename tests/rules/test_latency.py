@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dominion.rules.latency import error_rate, percentile
+from dominion.rules.routing.latency import error_rate, percentile
 
 
 @given(values=st.lists(st.integers(0, 10**6), min_size=1, max_size=300), percent=st.integers(1, 100))

@@ -10,7 +10,7 @@ from dominion.domain.allowances import ScopeLimits
 from dominion.domain.errors import QuotaExceeded, RateLimited, TooManyConcurrent
 from dominion.domain.people import Limits
 from dominion.domain.usage import NANO_PER_USD, Price, Usage
-from dominion.rules.limits import (
+from dominion.rules.limits.verdict import (
     SHORTEST_ANSWER,
     Ask,
     Grant,
@@ -21,7 +21,7 @@ from dominion.rules.limits import (
     judge,
     judge_scopes,
 )
-from dominion.rules.pricing import charge
+from dominion.rules.prices.pricing import charge
 
 NOW = 1_767_571_200.0 + 3600  # 2026-01-05T01:00:00Z
 PRICE = Price(input=1_000_000, output=2_000_000)

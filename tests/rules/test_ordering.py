@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dominion.domain.usage import Price, Usage
-from dominion.rules.ordering import by_weight, ceiling, usual_cost
-from dominion.rules.pricing import charge, worst_case
+from dominion.rules.prices.pricing import charge, worst_case
+from dominion.rules.routing.ordering import by_weight, ceiling, usual_cost
 
 AMOUNTS = st.integers(0, 100_000_000)
 CACHED = st.none() | AMOUNTS

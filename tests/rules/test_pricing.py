@@ -1,4 +1,4 @@
-"""rules/pricing.py against exact fractions."""
+"""rules/prices/pricing.py against exact fractions."""
 
 from decimal import Decimal
 from fractions import Fraction
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dominion.domain.usage import Price, Usage, usd
-from dominion.rules.pricing import UNBOUNDED, affordable_output, charge, is_leap, pico_per_token, worst_case
+from dominion.rules.prices.pricing import UNBOUNDED, affordable_output, charge, is_leap, pico_per_token, worst_case
 
 GPT_4O = Price(input=2_500_000, output=10_000_000, cache_read=1_250_000)
 CLIFF = Price(input=3_000_000, output=15_000_000, above=200_000, above_price=Price(input=6_000_000, output=22_500_000))

@@ -1,4 +1,4 @@
-"""rules/quoting.py: a quote bounds what will be charged, and a maximum is kept to the nano-dollar."""
+"""rules/limits/quoting.py: a quote bounds what will be charged, and a maximum is kept to the nano-dollar."""
 
 import pytest
 from hypothesis import given
@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from dominion.domain.errors import MaxCostExceeded
 from dominion.domain.usage import Price, Usage
-from dominion.rules.limits import Ask
-from dominion.rules.pricing import charge
-from dominion.rules.quoting import LIKELY_OUTPUT, check_max_cost, quote
+from dominion.rules.limits.quoting import LIKELY_OUTPUT, check_max_cost, quote
+from dominion.rules.limits.verdict import Ask
+from dominion.rules.prices.pricing import charge
 from tests.rules.test_pricing import exact_nano, prices
 
 GPT_4O = Price(input=2_500_000, output=10_000_000)

@@ -1,4 +1,4 @@
-"""rules/reconcile.py: every known export is read to the token and the nano-dollar, and drift is named where it is."""
+"""reconcile.py: every known export is read to the token and the nano-dollar, and drift is named where it is."""
 
 from decimal import Decimal
 from fractions import Fraction
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dominion.domain.usage import NANO_PER_USD, usd
-from dominion.rules.reconcile import EVERY_MODEL, Side, Told, beyond, compare, plain_name, read_export
+from dominion.rules.prices.reconcile import EVERY_MODEL, Side, Told, beyond, compare, plain_name, read_export
 
 OPENAI_USAGE = """\
 start_time,end_time,start_time_iso,end_time_iso,project_id,num_model_requests,user_id,api_key_id,model,batch,\

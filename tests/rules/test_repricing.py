@@ -1,4 +1,4 @@
-"""rules/repricing.py: a row and its corrections together cost what the price says, however often prices change."""
+"""repricing.py: a row and its corrections together cost what the price says, however often prices change."""
 
 import random
 
@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from dominion.domain.records import Outcome, UsageRow
 from dominion.domain.usage import Price, Usage
-from dominion.rules.pricing import charge
-from dominion.rules.repricing import correction, grouped
+from dominion.rules.prices.pricing import charge
+from dominion.rules.prices.repricing import correction, grouped
 from tests.rules.test_pricing import prices, usages
 from tests.stores.samples import row
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dominion.domain import errors as e
-from dominion.rules.retry import LONGEST_HINT, backoff, may_repeat, speaks_against, told_wait
+from dominion.rules.routing.retry import LONGEST_HINT, backoff, may_repeat, speaks_against, told_wait
 
 NOW = 1_767_571_200.0
 """Mon, 05 Jan 2026 00:00:00 GMT."""

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from dominion.domain.allowances import Amount, ScopeLimits
 from dominion.domain.people import Limits
-from dominion.rules.limits import Rate, ScopeStanding, Standing, Window
-from dominion.rules.shares import fits, wants_of
+from dominion.rules.limits.shares import fits, wants_of
+from dominion.rules.limits.verdict import Rate, ScopeStanding, Standing, Window
 
 FEW = st.integers(0, 3)
 LIMIT = st.none() | st.integers(0, 8)

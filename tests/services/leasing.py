@@ -18,7 +18,7 @@ from dominion.domain.people import Limits, User
 from dominion.domain.records import JournalRecord, Outcome
 from dominion.domain.stores import AllowanceStore, BudgetStore, LedgerStore
 from dominion.domain.usage import Price
-from dominion.rules.limits import Ask
+from dominion.rules.limits.verdict import Ask
 from dominion.rules.windows import day_of, month_of
 from dominion.services.limits.admission import Admission, Hold
 from dominion.services.limits.allowances import Allowances

@@ -7,7 +7,7 @@ from dominion.domain.errors import QuotaExceeded, StorageUnavailable
 from dominion.domain.people import Limits, User
 from dominion.domain.records import Outcome
 from dominion.domain.usage import Price
-from dominion.rules.limits import Ask, Standing
+from dominion.rules.limits.verdict import Ask, Standing
 from dominion.services.limits.admission import Admission
 from dominion.services.limits.posting import Posting
 from dominion.stores.memory.accounts import MemoryJournal, MemoryLedger

@@ -11,7 +11,7 @@ from dominion.domain.allowances import Amount, Want
 from dominion.domain.errors import QuotaExceeded, RateLimited, StorageUnavailable, TooManyConcurrent
 from dominion.domain.records import Certainty, HoldRecord, Outcome, Totals
 from dominion.domain.usage import Price
-from dominion.rules.limits import Ask
+from dominion.rules.limits.verdict import Ask
 from dominion.services.limits.admission import Hold
 from tests.services.clocks import HandClock
 from tests.services.leasing import CENTS_2, House, fixed, in_database, in_memory, month_key, somebody

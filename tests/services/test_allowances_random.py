@@ -15,7 +15,7 @@ from dominion.domain.allowances import Amount
 from dominion.domain.errors import LimitExceeded
 from dominion.domain.records import JournalRecord, Outcome, UsageRow
 from dominion.domain.usage import Price
-from dominion.rules.limits import Ask
+from dominion.rules.limits.verdict import Ask
 from dominion.rules.windows import day_of, month_of
 from dominion.services.limits.admission import Hold
 from tests.services.leasing import House, Process, fixed, in_database, in_memory, somebody

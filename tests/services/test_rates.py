@@ -4,7 +4,7 @@ import pytest
 
 from dominion.domain.errors import RateLimited
 from dominion.domain.people import Limits
-from dominion.rules.limits import Rate, Standing, Window
+from dominion.rules.limits.verdict import Rate, Standing, Window
 from dominion.services.limits import rates as rates_module
 from dominion.services.limits.rates import SharedRates
 from tests.services.clocks import HandClock

@@ -9,7 +9,7 @@ from dominion.domain.errors import InvalidRequest, UnknownModel
 from dominion.domain.providers import Origin, ProviderRow, Slot, Target
 from dominion.providers.catalog import Catalogue
 from dominion.providers.pricebook import PriceBook
-from dominion.rules.choosing import difference_sentence
+from dominion.rules.prices.choosing import difference_sentence
 from dominion.services.offer.lineup import Lineup
 from dominion.services.registry.advice import Advice
 from tests.services.clocks import HandClock

@@ -13,7 +13,7 @@ from dominion.domain.records import Outcome, UsageRow
 from dominion.domain.usage import Price, Usage, usd
 from dominion.providers.catalog import Catalogue
 from dominion.providers.pricebook import PriceBook
-from dominion.rules.pricing import charge
+from dominion.rules.prices.pricing import charge
 from dominion.rules.windows import day_of, month_of
 from dominion.services.limits.admission import Admission
 from dominion.services.limits.posting import Posting

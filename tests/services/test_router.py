@@ -13,7 +13,7 @@ from dominion.domain.errors import (
     ProviderUnavailable,
 )
 from dominion.domain.records import Outcome
-from dominion.rules.breaker import BreakerRules
+from dominion.rules.routing.breaker import BreakerRules
 from dominion.services.completions.router import RouterRules
 from tests.services.house import (
     House,

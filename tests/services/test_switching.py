@@ -16,7 +16,7 @@ from dominion.domain.errors import (
 from dominion.domain.people import Limits
 from dominion.domain.records import HoldRecord, Outcome
 from dominion.domain.usage import usd
-from dominion.rules.breaker import BreakerRules
+from dominion.rules.routing.breaker import BreakerRules
 from dominion.services.completions.fallback_audit import FallbackAudit
 from dominion.services.completions.router import RouterRules
 from dominion.stores.memory.registry import MemoryAudit

@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import uvloop
 
-from dominion.app.inside import build
 from dominion.app.leftovers import adopt
 from dominion.app.place import ALONE, Place, journals
 from dominion.app.storage import warm
+from dominion.app.wiring.inside import build
 from dominion.app.worker import CUT, RETIRE, STOP, obey, report, take_seat
 from dominion.app.world import SystemClock, open_world
 from dominion.config import Settings

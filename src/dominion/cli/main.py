@@ -15,26 +15,28 @@ from dominion.domain.errors import DominionError
 
 COMMANDS: Mapping[str, Place] = MappingProxyType(
     {
-        "serve": Place("serve", "serve", "Run the gateway."),
-        "login": Place("login", "login", "Keep a key for a gateway on this machine."),
-        "logout": Place("login", "logout", "Forget the key that login kept."),
-        "whoami": Place("login", "whoami", "Show who you are and what is left of your quota."),
-        "ask": Place("ask", "ask", "Ask a model; the answer streams to the terminal."),
-        "models": Place("catalogue", "models", "List the models that you can ask."),
-        "users": Place("people", "users", "Make, list, suspend and activate users (admin)."),
-        "keys": Place("people", "keys", "Make, list, rotate and revoke keys (admin)."),
-        "credentials": Place("credentials", "credentials", "Keep and forget your own keys at providers."),
-        "limits": Place("limits", "limits", "Show and set the limits of a user (admin)."),
-        "budgets": Place("budgets", "budgets", "Limits of keys, providers, customers and runs (admin)."),
-        "alerts": Place("alerts", "alerts", "Show alerts and whether they arrived, and send a test (admin)."),
-        "usage": Place("limits", "usage", "Show what was used and what it costs (admin)."),
-        "prices": Place("prices", "prices", "Show and set what models cost (admin)."),
-        "providers": Place("providers", "providers", "Register providers, and see what their models cost (admin)."),
-        "audit": Place("audit", "audit", "Check that nobody altered the audit log."),
-        "sealing": Place("sealing", "sealing", "Rotate the key that providers' credentials are sealed with."),
-        "backup": Place("backup", "backup", "Copy the database into one file, also while the gateway runs."),
-        "restore": Place("backup", "restore", "Put a backup back in its place."),
-        "doctor": Place("doctor", "doctor", "Find out what is wrong here, and what to do."),
+        "serve": Place("machine.serve", "serve", "Run the gateway."),
+        "login": Place("caller.login", "login", "Keep a key for a gateway on this machine."),
+        "logout": Place("caller.login", "logout", "Forget the key that login kept."),
+        "whoami": Place("caller.login", "whoami", "Show who you are and what is left of your quota."),
+        "ask": Place("caller.ask", "ask", "Ask a model; the answer streams to the terminal."),
+        "models": Place("caller.catalogue", "models", "List the models that you can ask."),
+        "users": Place("admin.people", "users", "Make, list, suspend and activate users (admin)."),
+        "keys": Place("admin.people", "keys", "Make, list, rotate and revoke keys (admin)."),
+        "credentials": Place("caller.credentials", "credentials", "Keep and forget your own keys at providers."),
+        "limits": Place("admin.limits", "limits", "Show and set the limits of a user (admin)."),
+        "budgets": Place("admin.budgets", "budgets", "Limits of keys, providers, customers and runs (admin)."),
+        "alerts": Place("admin.alerts", "alerts", "Show alerts and whether they arrived, and send a test (admin)."),
+        "usage": Place("admin.limits", "usage", "Show what was used and what it costs (admin)."),
+        "prices": Place("admin.prices", "prices", "Show and set what models cost (admin)."),
+        "providers": Place(
+            "providers.commands", "providers", "Register providers, see what their models cost (admin)."
+        ),
+        "audit": Place("machine.audit", "audit", "Check that nobody altered the audit log."),
+        "sealing": Place("machine.sealing", "sealing", "Rotate the key that providers' credentials are sealed with."),
+        "backup": Place("machine.backup", "backup", "Copy the database into one file, also while the gateway runs."),
+        "restore": Place("machine.backup", "restore", "Put a backup back in its place."),
+        "doctor": Place("machine.doctor", "doctor", "Find out what is wrong here, and what to do."),
     }
 )
 

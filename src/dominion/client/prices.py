@@ -14,7 +14,7 @@ from dominion.domain.errors import InvalidRequest, UnknownModel
 from dominion.domain.usage import NANO_DIGITS, Price
 from dominion.providers.catalog import Catalogue
 from dominion.providers.pricebook import PriceBook, ensure_prices, read_prices
-from dominion.rules.choosing import estimate_cost as estimate_nano
+from dominion.rules.prices.choosing import estimate_cost as estimate_nano
 
 _PICO_DIGITS = 12
 

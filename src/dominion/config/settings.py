@@ -8,7 +8,7 @@ import msgspec
 
 from dominion.config.secret import Secret
 from dominion.domain.usage import Price
-from dominion.rules.ordering import Ordering
+from dominion.rules.routing.ordering import Ordering
 
 
 class CompatibleProvider(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from dominion.config.settings import CompatibleProvider
 from dominion.domain.providers import ProviderRow
 from dominion.domain.usage import Price
 from dominion.providers.catalog_files import PriceTable
-from dominion.rules.pricing import pico_per_token
+from dominion.rules.prices.pricing import pico_per_token
 
 _RESERVED = ("stub", "auto")
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")

@@ -10,7 +10,7 @@ import msgspec
 from dominion.domain.providers import ModelRow, ProviderRow
 from dominion.domain.usage import Price
 from dominion.providers.price_file import DatedPrice
-from dominion.rules.pricing import pico_per_token
+from dominion.rules.prices.pricing import pico_per_token
 
 _EPOCH = date(1970, 1, 1)
 

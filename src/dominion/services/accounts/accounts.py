@@ -17,7 +17,7 @@ from dominion.domain.people import ApiKey, Limits, User, UserStatus
 from dominion.domain.records import UsageSummary
 from dominion.domain.stores import AuditStore, LedgerStore, PeopleStore
 from dominion.domain.usage import nano_from_usd, usd
-from dominion.rules.limits import Standing
+from dominion.rules.limits.verdict import Standing
 from dominion.rules.windows import day_end, day_from_iso, day_of, first_day, iso, iso_day, month_end, month_of
 from dominion.services.accounts.identity import Identity
 from dominion.services.limits.admission import Admission

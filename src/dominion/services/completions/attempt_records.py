@@ -8,7 +8,7 @@ from dominion.domain.errors import InvalidCredentials, ProviderError
 from dominion.domain.records import AttemptRecord, Certainty, Outcome, UsageRow
 from dominion.domain.stores import AttemptStore
 from dominion.domain.usage import Usage, usd
-from dominion.rules.pricing import charge
+from dominion.rules.prices.pricing import charge
 from dominion.rules.windows import iso
 from dominion.services.completions.metering import LARGEST_CHARGE, Meter
 from dominion.services.limits.posting import Posting

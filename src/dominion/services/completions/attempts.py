@@ -19,7 +19,7 @@ from dominion.domain.errors import (
     UnexpectedResponse,
 )
 from dominion.domain.messages import Started
-from dominion.rules.retry import told_wait
+from dominion.rules.routing.retry import told_wait
 from dominion.services.completions.metering import Meter
 from dominion.services.completions.relay import RelayRoad, Road, TranslatedRoad, seen_of
 from dominion.services.offer.routing import Route

@@ -14,10 +14,10 @@ from dominion.credentials.present import hidden
 from dominion.domain.contracts import Call, Clock, Peek, Reply, Upstream
 from dominion.domain.errors import DominionError, InvalidRequest, ProviderError
 from dominion.domain.records import HoldRecord, Outcome
-from dominion.rules.estimates import LARGEST_WINDOW, input_bound, likely_input
-from dominion.rules.limits import Ask, ScopeStanding, caps_spend, caps_tokens
-from dominion.rules.pricing import worst_case
-from dominion.rules.quoting import check_max_cost
+from dominion.rules.limits.estimates import LARGEST_WINDOW, input_bound, likely_input
+from dominion.rules.limits.quoting import check_max_cost
+from dominion.rules.limits.verdict import Ask, ScopeStanding, caps_spend, caps_tokens
+from dominion.rules.prices.pricing import worst_case
 from dominion.services.completions.attempts import Attempts, hide_key
 from dominion.services.completions.metering import Meter
 from dominion.services.completions.router import Router

@@ -10,7 +10,7 @@ from dominion.credentials.present import hidden
 from dominion.domain.contracts import Call, Receipt, Reply, Upstream
 from dominion.domain.errors import ProviderError, ProviderRefused
 from dominion.domain.providers import Target
-from dominion.rules.estimates import likely_input
+from dominion.rules.limits.estimates import likely_input
 from dominion.services.completions.count_requests import DOORS, PROVIDERS, DoorCounter, ProviderCounter
 from dominion.services.figures.counters import Counters
 from dominion.services.limits.admission import Admission

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dominion.domain.contracts import Call, Clock, Exchange, Peek, Receipt, Seen
 from dominion.domain.records import Certainty, Outcome, UsageRow
 from dominion.domain.usage import Price, Usage
-from dominion.rules.estimates import likely_output
-from dominion.rules.pricing import charge
+from dominion.rules.limits.estimates import likely_output
+from dominion.rules.prices.pricing import charge
 from dominion.services.completions.relay import Road
 from dominion.services.figures.counters import Counters
 from dominion.services.limits.admission import Admission, Hold, soft_cap_passed

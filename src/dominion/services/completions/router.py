@@ -14,9 +14,9 @@ import msgspec
 from dominion.domain.contracts import Clock
 from dominion.domain.errors import ContextOverflow, ProviderError, ProviderRateLimited, ProviderRefused, ProviderTimeout
 from dominion.domain.records import AttemptRecord
-from dominion.rules.breaker import Breaker, BreakerRules
-from dominion.rules.ordering import Ordering, by_weight, usual_cost
-from dominion.rules.retry import backoff, may_repeat, speaks_against
+from dominion.rules.routing.breaker import Breaker, BreakerRules
+from dominion.rules.routing.ordering import Ordering, by_weight, usual_cost
+from dominion.rules.routing.retry import backoff, may_repeat, speaks_against
 from dominion.services.completions.attempt_records import failed_attempt
 from dominion.services.completions.metering import Meter
 from dominion.services.figures.counters import Counters

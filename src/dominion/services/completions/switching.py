@@ -10,7 +10,7 @@ from dominion.domain.errors import (
     SwitchProposed,
 )
 from dominion.domain.usage import Usage, usd
-from dominion.rules.choosing import difference, difference_sentence
+from dominion.rules.prices.choosing import difference, difference_sentence
 from dominion.services.completions.metering import Meter
 from dominion.services.offer.listing import per_million
 from dominion.services.offer.routing import Route, Ways

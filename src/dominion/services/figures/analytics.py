@@ -14,8 +14,8 @@ from dominion.domain.errors import InvalidRequest, NotFound
 from dominion.domain.records import Totals
 from dominion.domain.stores import AnalyticsStore, LedgerStore, PeopleStore
 from dominion.domain.usage import usd
-from dominion.rules.latency import PERCENTS, error_rate, percentile, performance
 from dominion.rules.projection import on_track, project, week_before
+from dominion.rules.routing.latency import PERCENTS, error_rate, percentile, performance
 from dominion.rules.windows import day_from_iso, day_of, first_day, iso, iso_day, month_end, month_of
 from dominion.services.limits.posting import Posting
 from dominion.services.offer.lineup import Lineup

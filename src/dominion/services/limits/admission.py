@@ -15,7 +15,17 @@ from dominion.domain.people import Limits, User
 from dominion.domain.records import HoldRecord, Outcome, Totals, UsageRow
 from dominion.domain.stores import LedgerStore
 from dominion.domain.usage import Price
-from dominion.rules.limits import Ask, Grant, Rate, ScopeStanding, Standing, Window, judge, judge_scopes, too_fast
+from dominion.rules.limits.verdict import (
+    Ask,
+    Grant,
+    Rate,
+    ScopeStanding,
+    Standing,
+    Window,
+    judge,
+    judge_scopes,
+    too_fast,
+)
 from dominion.rules.windows import SECONDS_A_DAY, day_end, day_of, month_of
 from dominion.services.limits.posting import Posting
 

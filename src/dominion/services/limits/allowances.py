@@ -17,9 +17,18 @@ from dominion.domain.contracts import Clock
 from dominion.domain.errors import LimitExceeded, StorageUnavailable
 from dominion.domain.people import Limits
 from dominion.domain.stores import AllowanceStore
-from dominion.rules.limits import Ask, ScopeStanding, Standing
-from dominion.rules.pricing import worst_case
-from dominion.rules.shares import Share, fits, is_limited, keys_of, leased_limits, shares_of, tell_numbers, wants_of
+from dominion.rules.limits.shares import (
+    Share,
+    fits,
+    is_limited,
+    keys_of,
+    leased_limits,
+    shares_of,
+    tell_numbers,
+    wants_of,
+)
+from dominion.rules.limits.verdict import Ask, ScopeStanding, Standing
+from dominion.rules.prices.pricing import worst_case
 from dominion.rules.windows import day_of, month_of
 from dominion.services.limits.posting import Posting
 from dominion.services.limits.rates import SharedRates

@@ -5,7 +5,7 @@ from math import inf
 
 from dominion.domain.contracts import Clock
 from dominion.domain.stores import Rates
-from dominion.rules.limits import Standing, too_fast
+from dominion.rules.limits.verdict import Standing, too_fast
 
 FORGIVEN = 0.1
 """Part of a window for which the shared count may be away without consequences: not more can be missing from it."""

@@ -13,8 +13,8 @@ from dominion.domain.contracts import Call
 from dominion.domain.errors import LimitExceeded, ModelNotAvailable
 from dominion.domain.records import HoldRecord, Outcome, UsageRow
 from dominion.domain.stores import BudgetStore, LedgerStore
-from dominion.rules.limits import Rate, ScopeStanding, Window
-from dominion.rules.shares import windows_of_row
+from dominion.rules.limits.shares import windows_of_row
+from dominion.rules.limits.verdict import Rate, ScopeStanding, Window
 from dominion.rules.windows import day_of, month_of
 from dominion.services.limits.admission import Admission, Hold, add_row, set_aside, window_of
 from dominion.services.limits.allowances import Allowances

@@ -11,7 +11,7 @@ from dominion.domain.errors import NotFound, UnknownModel
 from dominion.domain.own_keys import OwnKey
 from dominion.domain.providers import ModelRow, Slot, Target
 from dominion.domain.usage import Price
-from dominion.rules.ordering import ceiling
+from dominion.rules.routing.ordering import ceiling
 from dominion.services.offer.lineup import Lineup
 
 LOG = logging.getLogger("dominion.routing")

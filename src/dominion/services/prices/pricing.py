@@ -15,7 +15,7 @@ from dominion.domain.stores import AuditStore, PriceStore
 from dominion.domain.usage import Price
 from dominion.providers.catalog import Catalogue
 from dominion.providers.pricebook import PriceBook
-from dominion.rules.pricing import is_leap, pico_per_token
+from dominion.rules.prices.pricing import is_leap, pico_per_token
 from dominion.rules.windows import SECONDS_A_DAY, iso
 from dominion.services.offer.lineup import Lineup
 from dominion.services.offer.listing import PARTS, show_price

@@ -10,10 +10,10 @@ import msgspec
 from dominion.domain.contracts import Call, Clock, Fields, Peek, Receipt, Reply
 from dominion.domain.errors import InvalidRequest
 from dominion.domain.usage import usd
-from dominion.rules.choosing import difference_sentence
-from dominion.rules.estimates import likely_input
-from dominion.rules.limits import Standing
-from dominion.rules.quoting import Quote, quote
+from dominion.rules.limits.estimates import likely_input
+from dominion.rules.limits.quoting import Quote, quote
+from dominion.rules.limits.verdict import Standing
+from dominion.rules.prices.choosing import difference_sentence
 from dominion.rules.windows import iso, month_end
 from dominion.services.completions.completion import Completions
 from dominion.services.limits.admission import Admission

@@ -13,7 +13,7 @@ from dominion.domain.records import UsageRow
 from dominion.domain.stores import AuditStore, LedgerStore
 from dominion.domain.usage import usd
 from dominion.providers.pricebook import PriceBook
-from dominion.rules.repricing import CHARGED, correction, grouped
+from dominion.rules.prices.repricing import CHARGED, correction, grouped
 from dominion.rules.windows import SECONDS_A_DAY, day_from_iso, iso_day
 from dominion.services.completions.metering import LARGEST_CHARGE
 from dominion.services.limits.posting import Posting

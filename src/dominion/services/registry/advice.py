@@ -10,7 +10,15 @@ from dominion.domain.errors import InvalidRequest
 from dominion.domain.providers import ModelRow, Origin, ProviderRow, Slot, Target
 from dominion.domain.usage import Price, Usage, nano_from_usd, usd
 from dominion.providers.catalog import AUTO, STUB, Catalogue
-from dominion.rules.choosing import LOADS, Task, difference, difference_sentence, dollars, estimate_cost, recommend
+from dominion.rules.prices.choosing import (
+    LOADS,
+    Task,
+    difference,
+    difference_sentence,
+    dollars,
+    estimate_cost,
+    recommend,
+)
 from dominion.services.offer.lineup import Lineup
 from dominion.services.offer.listing import per_million, show_model
 

@@ -28,7 +28,7 @@ from dominion.domain.errors import (
 from dominion.domain.messages import Message, Request, Text
 from dominion.domain.providers import Slot, Target
 from dominion.providers.model_lists import list_of_models
-from dominion.rules.retry import told_wait
+from dominion.rules.routing.retry import told_wait
 
 SECONDS = 4.5
 USUAL_WAIT = 30

@@ -14,7 +14,7 @@ from dominion.domain.analytics import Counted
 from dominion.domain.errors import Conflict, NotFound
 from dominion.domain.people import ApiKey, Limits, User, UserStatus
 from dominion.domain.records import JournalRecord, Outcome, SummaryKey, Totals, UsageRow, UsageSummary
-from dominion.rules.shares import windows_of_row
+from dominion.rules.limits.shares import windows_of_row
 from dominion.rules.windows import iso_day
 from dominion.stores.sums import (
     Group,

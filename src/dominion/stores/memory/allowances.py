@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from dominion.domain.allowances import NOTHING, Amount, Peer, Report, ScopeLimits, Taken, Want, WindowKey
 from dominion.domain.records import UsageRow
-from dominion.rules.allowances import found_row, grant, lost_rows
+from dominion.rules.limits.allowances import found_row, grant, lost_rows
 from dominion.stores.memory.accounts import Lease, MemoryLedger, nothing
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, case, delete, insert, select, text
 
 from dominion.domain.allowances import NOTHING, Amount, Peer, Report, Taken, Want, WindowKey
 from dominion.domain.records import UsageRow
-from dominion.rules.allowances import found_row, grant, lost_rows
+from dominion.rules.limits.allowances import found_row, grant, lost_rows
 from dominion.stores.schema.standings import leases, processes
 from dominion.stores.schema.tables import usage, usage_windows
 from dominion.stores.sql.database import Database

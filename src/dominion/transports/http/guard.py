@@ -8,7 +8,7 @@ from hashlib import blake2b
 
 from dominion.domain.contracts import Clock
 from dominion.domain.errors import Unauthenticated
-from dominion.rules.limits import Rate, rate_exceeded
+from dominion.rules.limits.verdict import Rate, rate_exceeded
 
 LOG = logging.getLogger("dominion.guard")
 REMEMBERED = 20_000

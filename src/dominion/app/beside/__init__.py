@@ -1,0 +1,1 @@
+"""What commands do beside a running gateway, or without one; starts nothing."""

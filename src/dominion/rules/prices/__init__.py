@@ -1,0 +1,1 @@
+"""What a use costs, at which price, and whether the provider agrees."""

@@ -1,0 +1,1 @@
+"""Who is asked first, who next, and who not for a while."""
