@@ -70,8 +70,8 @@ class Process:
         self.admission = Admission(self.stores.ledger, self.posting, clock, 60.0, self.allowances)
         self.scopes = Scopes(self.stores.budgets, self.stores.ledger, self.posting, self.admission, self.allowances)
 
-    async def ask(self, user: User, ask: Ask) -> Hold:
-        """Admit a request of the customer "acme". Raises LimitExceeded, StorageUnavailable."""
+    async def ask(self, user: User, ask: Ask, customer: str = "acme") -> Hold:
+        """Admit a request of a customer. Raises LimitExceeded, StorageUnavailable."""
         standing = await self.admission.standing(user)
         record = replace(
             HOLD,
@@ -80,9 +80,10 @@ class Process:
             user_id=user.id,
             output_cap=ask.output_cap * ask.choices,
             likely_nano=ask.price.request if ask.price is not None else 0,
-            customer="acme",
+            customer=customer,
         )
-        others = [await self.scopes.standing(ACME)] if ACME in self.scopes.limits else []
+        scope = f"customer:{customer}"
+        others = [await self.scopes.standing(scope)] if scope in self.scopes.limits else []
         return await self.allowances.admit(
             standing, user.limits, lambda: self.admission.hold(standing, ask, record, others)
         )
@@ -105,7 +106,7 @@ class Process:
             output_tokens=0,
             cost_nano=hold.grant.nano if nano is None else nano,
             outcome=int(outcome),
-            customer="acme",
+            customer=hold.record.customer,
         )
         self.admission.settle(hold, row)
 

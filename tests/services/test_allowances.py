@@ -142,6 +142,33 @@ async def test_the_cap_is_lowered_to_what_all_processes_together_have_left(house
     assert (first.grant.output_cap, second.grant.output_cap, second.grant.lowered) == (700, 100, True)
 
 
+async def test_a_refusal_says_again_what_is_short_and_refuses_nobody_who_needs_less(house: House) -> None:
+    a, b = await house.start("a"), await house.start("b")
+    await house.beat()
+    user = somebody(daily_tokens=1000, daily_requests=100)
+    a.settle(await a.ask(user, fixed()))
+    await house.flush()
+    large = Ask(input_bound=2000, output_cap=50, choices=1, price=Price(input=1, output=1))
+    for process in (a, a, a, b, b):  # no time passes: the second refusal of each is the first one, told again
+        with pytest.raises(QuotaExceeded, match="Daily token limit exceeded") as caught:
+            await process.ask(user, large)
+        assert (caught.value.limit, caught.value.used, caught.value.kind) == (1000, 10, "daily_tokens")
+        assert str(caught.value.action).startswith("This request may use 2016 tokens, more than the whole limit")
+    for process in (a, b):
+        process.settle(await process.ask(user, Ask(100, 300, 1, Price(input=1, output=1))))
+
+
+async def test_a_refusal_for_one_customer_refuses_nothing_for_another(house: House) -> None:
+    a, _ = await house.start("a"), await house.start("b")
+    await house.budget(CENTS_2)
+    user = somebody(monthly_spend_nano=DOLLAR)
+    a.settle(await a.ask(user, fixed()))
+    for _ in range(2):
+        with pytest.raises(QuotaExceeded, match="for customer acme"):
+            await a.ask(user, fixed())
+    assert (await a.ask(user, fixed(20 * CENTS_2), customer="other")).grant.nano == 20 * CENTS_2
+
+
 async def test_places_at_the_same_time_are_shared(house: House) -> None:
     a, b = await house.start("a"), await house.start("b")
     await house.beat()

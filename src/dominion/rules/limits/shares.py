@@ -197,10 +197,19 @@ def _limit(*limits: int | None) -> Amount:
     return Amount(*(WITHOUT_END if limit is None else limit for limit in limits))
 
 
-def tell_numbers(error: LimitExceeded, taken: Mapping[WindowKey, Taken]) -> None:
-    """Complete a refusal with what all processes together have used and set aside."""
+def quantity_of(kind: str) -> str:
+    """What a kind of refusal counts: "requests", "tokens" or "spend_nano"; empty where nothing is leased (rates)."""
+    return _NUMBERS.get(kind, ("", ""))[1]
+
+
+def tell_numbers(error: LimitExceeded, taken: Mapping[WindowKey, Taken], shares: Mapping[WindowKey, Share]) -> None:
+    """Complete a refusal with what all processes together have used and set aside; what this one has leased and does
+    not use is neither."""
     kind, name = _NUMBERS.get(error.kind, ("", ""))
-    for (scope, window, _), answer in taken.items():
+    for key, answer in taken.items():
+        scope, window, _ = key
         if window == kind and scope == (error.scope or scope) and (error.scope or scope.startswith("user:")):
-            used = getattr(answer.used, name)
+            share = shares.get(key)
+            spare = NOTHING if share is None else (share.granted - share.used).atleast(NOTHING)
+            used = getattr(answer.used - spare, name)
             error.used = usd(used) if name == "spend_nano" else used

@@ -105,6 +105,10 @@ class Ask(msgspec.Struct, frozen=True):
     choices: int
     price: Price | None
 
+    def nano(self, output_cap: int) -> int:
+        """What it costs at worst with this output cap."""
+        return 0 if self.price is None else worst_case(self.input_bound, output_cap, self.price, self.choices)
+
 
 class Grant(msgspec.Struct, frozen=True):
     """Admitted: the output cap per choice to send upstream, and what to set aside."""
@@ -151,8 +155,7 @@ def _output_that_fits(standing: Standing, ask: Ask, now: float) -> Grant:
         if nano > nano_left:
             cap, nano = _affordable(nano_left, ask, cap)
             if cap < shortest or nano > nano_left:  # a cap of 0 may be wanted, and the prompt alone too dear
-                least = worst_case(ask.input_bound, shortest, ask.price, ask.choices)
-                raise quota_exceeded(standing, "monthly_spend_cap_usd", now, least)
+                raise quota_exceeded(standing, "monthly_spend_cap_usd", now, ask.nano(shortest))
     return Grant(cap, ask.input_bound + cap * ask.choices, nano, lowered=cap < ask.output_cap)
 
 
@@ -180,9 +183,7 @@ def judge_scopes(
             cap, nano = _affordable(left, ask, grant.output_cap)
             shortest = min(wanted, SHORTEST_ANSWER)
             if cap < shortest or nano > left:
-                assert ask.price is not None  # noqa: S101 - it costs something
-                least = worst_case(ask.input_bound, shortest, ask.price, ask.choices)
-                raise quota_exceeded(standing, "daily_spend_cap_usd", now, least)
+                raise quota_exceeded(standing, "daily_spend_cap_usd", now, ask.nano(shortest))
             grant = Grant(cap, ask.input_bound + cap * ask.choices, nano, lowered=True)
     return Grant(grant.output_cap, grant.tokens, grant.nano, lowered=grant.output_cap < wanted)
 

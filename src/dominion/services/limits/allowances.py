@@ -27,9 +27,9 @@ from dominion.rules.limits.shares import (
     tell_numbers,
     wants_of,
 )
-from dominion.rules.limits.verdict import Ask, ScopeStanding, Standing
-from dominion.rules.prices.pricing import worst_case
+from dominion.rules.limits.verdict import SHORTEST_ANSWER, Ask, ScopeStanding, Standing
 from dominion.rules.windows import day_of, month_of
+from dominion.services.limits.gates import Gate, ShortError
 from dominion.services.limits.posting import Posting
 from dominion.services.limits.rates import SharedRates
 
@@ -41,31 +41,12 @@ LISTEN = 0.1
 RECALL_PAUSE = 0.03
 RECALL_ROUNDS = 15
 """So long is waited for others to return what they do not use, before a request is refused: 0.45 s."""
-REFUSED = 0.1
-"""Seconds for which a refusal holds for whoever comes next, so that a flood of them does not reach the database."""
 LIVE = 5.0
 """Seconds since its last report for which a process counts as living."""
 SAFE = 0.9
 """Of the grace: so long a process spends its leases without being heard. Clocks may differ in pace by the rest."""
 GRACE = 900.0
 T = TypeVar("T")
-
-
-class ShortError(Exception):
-    """More must be leased before the verdict. Only `Admission.hold` lets it through."""
-
-    def __init__(self, wants: list[Want]) -> None:
-        super().__init__()
-        self.wants = wants
-
-
-class Gate:
-    """Requests of one user that wait for a lease, one by one. `refused`: until when the last refusal holds."""
-
-    def __init__(self) -> None:
-        self.lock = asyncio.Lock()
-        self.waiting = 0
-        self.refused = float("-inf")
 
 
 class Heard(NamedTuple):
@@ -145,7 +126,7 @@ class Allowances:
         if self._last_words:
             return
         tokens = ask.input_bound + ask.output_cap * ask.choices
-        nano = 0 if ask.price is None else worst_case(ask.input_bound, ask.output_cap, ask.price, ask.choices)
+        nano = ask.nano(ask.output_cap)
         wants: list[Want] = []
         for standing in standings:
             self._active[standing.scope] = standing
@@ -154,7 +135,9 @@ class Allowances:
         if self._clock.monotonic() > self._spend_until and any(is_limited(one.limits) for one in standings):
             raise StorageUnavailable("What is left of the limits is not known: the database is out of reach.")
         if wants:
-            raise ShortError(wants)
+            shortest = min(ask.output_cap, SHORTEST_ANSWER)
+            least = Amount(1, ask.input_bound + shortest * ask.choices, ask.nano(shortest))
+            raise ShortError(wants, least)
 
     async def admit(self, standing: Standing, limits: Limits, attempt: Callable[[], T]) -> T:
         """What `attempt` returns, for a request of a user whose limits are `limits` now; see `lease_for`."""
@@ -172,45 +155,54 @@ class Allowances:
         """
         try:
             return attempt()
-        except ShortError:
-            pass
+        except ShortError as found:
+            short = found
         arrived = self._clock.monotonic()
         gate = self._gates.setdefault(standing.scope, Gate())
         gate.waiting += 1
         try:
             async with gate.lock:
-                return await self._in_turn(gate, RECALL_ROUNDS if arrived >= gate.refused else 0, attempt)
+                if gate.refuses(short, arrived):
+                    return self._as_before(gate, attempt)
+                return await self._in_turn(gate, attempt)
         finally:
             gate.waiting -= 1
             if not gate.waiting and gate.refused < self._clock.monotonic():
                 self._gates.pop(standing.scope, None)
 
-    async def _in_turn(self, gate: Gate, rounds: int, attempt: Callable[[], T]) -> T:
+    def _as_before(self, gate: Gate, attempt: Callable[[], T]) -> T:
+        """On what is there, without asking for more; refused for the reason of the last refusal."""
+        try:
+            return self._verdict(attempt, {})
+        except LimitExceeded as error:
+            raise gate.reason(error) from None
+
+    async def _in_turn(self, gate: Gate, attempt: Callable[[], T]) -> T:
         """Lease as long as that helps; then the verdict is on what is there, and may lower the cap or refuse."""
         taken: dict[WindowKey, Taken] = {}
-        while rounds:
-            rounds -= 1
+        for again in reversed(range(RECALL_ROUNDS)):
             try:
                 return attempt()
-            except ShortError as short:
-                wants = short.wants
-            if self._begun_anew(wants):
+            except ShortError as found:
+                short = found
+            if self._begun_anew(short.wants):
                 continue
-            taken = await self._take(wants, partly=False)
-            if all(taken[want.window].more.covers(want.need) for want in wants):
+            taken = await self._take(short.wants, partly=False)
+            if all(taken[want.window].more.covers(want.need) for want in short.wants):
                 continue
-            if not rounds or not any(each.asked for each in taken.values()):
-                return await self._at_last(gate, wants, attempt)
+            if not again or not any(each.asked for each in taken.values()):
+                return await self._at_last(gate, short, attempt)
             await self._sleep(RECALL_PAUSE)
         return self._verdict(attempt, taken)
 
-    async def _at_last(self, gate: Gate, wants: Sequence[Want], attempt: Callable[[], T]) -> T:
+    async def _at_last(self, gate: Gate, short: ShortError, attempt: Callable[[], T]) -> T:
         """Lease all that is left: a lower cap may fit. If it does not, what is of no use here goes back, and of several
         that give up at the same time the last one finds what all of them had."""
+        wants = short.wants
         taken = await self._take(wants, partly=True)
         try:
             return self._verdict(attempt, taken)
-        except LimitExceeded:
+        except LimitExceeded as error:
             shares = [self._shares[want.window] for want in wants if want.window in self._shares]
             if not all(share.idle for share in shares):
                 for share in shares:
@@ -219,7 +211,7 @@ class Allowances:
                 taken = await self._take(wants, partly=False)
                 if all(taken[want.window].more.covers(want.need) for want in wants):
                     return self._verdict(attempt, taken)
-            gate.refused = self._clock.monotonic() + REFUSED
+            gate.refuse(error, short.least, self._clock.monotonic())
             raise
 
     def _verdict(self, attempt: Callable[[], T], taken: dict[WindowKey, Taken]) -> T:
@@ -228,7 +220,7 @@ class Allowances:
         try:
             return attempt()
         except LimitExceeded as error:
-            tell_numbers(error, taken)
+            tell_numbers(error, taken, self._shares)
             raise
         finally:
             self._last_words = False
