@@ -133,5 +133,6 @@ def test_without_keys_nothing_is_minted(run: Run, folder: Path) -> None:
     (folder / "data").mkdir()
     result = run("sealing", "rotate")
     assert result.exit_code != 0
-    assert "does not hold a sealing key" in result.stderr
+    assert "There is no sealing key in data/sealing.key." in result.stderr
+    assert "DOMINION_DATA_DIR" in result.stderr
     assert not (folder / "data" / "sealing.key").exists()

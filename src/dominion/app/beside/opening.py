@@ -7,6 +7,7 @@ from typing import NamedTuple
 from dominion.app.world import keys_place
 from dominion.config import Settings
 from dominion.credentials.keys import derive
+from dominion.domain.errors import ConfigProblem
 from dominion.stores.sealing.keys import KeyPlace, KeyRing, read_ring
 from dominion.stores.sql.audit import PURPOSE, SqlAudit
 from dominion.stores.sql.database import Database
@@ -34,7 +35,13 @@ class Beside(NamedTuple):
 async def beside(settings: Settings) -> AsyncIterator[Beside]:
     """Open what the settings name; mints no key. Raises ConfigProblem or StorageUnavailable."""
     place = keys_place(settings)
-    ring = read_ring(place.read() or "", place)
+    text = place.read()
+    if text is None:
+        raise ConfigProblem(
+            f"There is no sealing key in {place.name}.",
+            action="Name the place that the gateway uses: DOMINION_DATA_DIR, DOMINION_SEALING_KEY_SOURCE.",
+        )
+    ring = read_ring(text, place)
     url = settings.database_url
     database = Database.open(url.reveal() if url else settings.sqlite_path)
     try:
