@@ -6,16 +6,22 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import Connection, insert, select, text
 
 from dominion.domain.errors import NotFound, StorageUnavailable
 from dominion.domain.people import Limits
+from dominion.domain.prices import PriceRow
+from dominion.domain.registry import Registration, SealedCredential, owner_of_provider
 from dominion.domain.stores import EVERYTHING
+from dominion.domain.usage import Price
 from dominion.stores.schema.changes import changes
 from dominion.stores.sql import changes as changes_module
 from dominion.stores.sql.changes import SqlChanges, tell
 from dominion.stores.sql.database import Database
 from dominion.stores.sql.people import SqlPeople
+from dominion.stores.sql.prices import SqlPrices
+from dominion.stores.sql.registry import SqlRegistry
 from tests.servers.programs import Postgres
 from tests.stores.samples import KEY, USER
 
@@ -92,6 +98,27 @@ async def test_changes_of_people_are_told_with_them_or_not_at_all(target: Path |
             await one.database.write(told_in_vain)
         await one.changes.publish("registry", "last")
         assert await two.next() == ("registry", "last")
+
+
+async def test_changes_of_providers_and_prices_are_told_with_them(target: Path | str) -> None:
+    async with process(target) as one, process(target) as two:
+        for topic in ("credential", "price"):
+            two.hear(topic)
+        registry, owner = SqlRegistry(one.database), owner_of_provider("groq")
+        await registry.put(Registration(id="groq"))
+        assert await two.next() == ("registry", "groq")
+        key = SealedCredential(owner, "api_key", "https://api.groq.example:443", b"sealed", 1, "wxyz", 0)
+        await registry.put_credential(key)
+        assert await two.next() == ("credential", owner)
+        assert await registry.swap_credential(key, replace(key, last4="abcd"))
+        assert await two.next() == ("credential", owner)
+        assert not await registry.swap_credential(key, key)
+        assert not await registry.remove("nobody")
+        await SqlPrices(one.database).add(PriceRow(provider="groq", model="llama", valid_from=0, price=Price(1, 2)))
+        assert await two.next() == ("price", "groq/llama")
+        assert await registry.remove("groq")
+        assert await two.next() == ("registry", "groq")
+        assert two.heard.empty()
 
 
 def told_in_vain(connection: Connection) -> None:

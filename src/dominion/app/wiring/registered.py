@@ -64,12 +64,14 @@ def providers(world: World, settings: Settings, clock: Clock, upstream: Upstream
         prices.learn,
         clock,
     )
+    for topic in ("registry", "credential"):
+        world.changes.listen(topic, loading.hear)
     advice = Advice(world.catalogue, world.lineup, world.prices.price, prices.learn, clock)
     checks = Checks(
         loading, Validation(upstream, world.dialects, clock), advice, Explanations(world.catalogue, world.lineup)
     )
     registry = Registry(loading, world.audit, Wires(world.dialects), world.egress.resolve)
-    return Providers(loading, (loading.watch, checks.watch), registry_operations(registry, checks, advice))
+    return Providers(loading, (checks.watch,), registry_operations(registry, checks, advice))
 
 
 def known_rows(catalogue: Catalogue) -> dict[str, ProviderRow]:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from dominion.domain.contracts import Clock
-from dominion.domain.errors import Conflict, InvalidRequest, StorageUnavailable, UnknownProvider
+from dominion.domain.errors import Conflict, InvalidRequest, UnknownProvider
 from dominion.domain.prices import PriceRow
 from dominion.domain.stores import AuditStore, PriceStore
 from dominion.domain.usage import Price
@@ -22,7 +22,7 @@ from dominion.services.offer.listing import PARTS, show_price
 
 LOG = logging.getLogger("dominion.pricing")
 LOOK_EVERY = 1.0
-"""Seconds between two looks for rows of other processes, and for rows that begin."""
+"""Seconds between two looks for prices that begin."""
 LONGEST_NAME = 256
 LONGEST_NOTE = 1000
 
@@ -70,28 +70,29 @@ class Pricing:
     # --- keeping the book fresh
 
     async def refresh(self) -> None:
-        """Take in rows that were added, here or elsewhere, and those that have begun. Raises StorageUnavailable."""
+        """Take in rows that were added, here or elsewhere. Raises StorageUnavailable; then what was read holds."""
         if await self._store.version() != self._read:
             rows = await self._store.rows()
             self._book.replace(rows)
             self._read = max((row.number for row in rows), default=0)
+        self.turn()
+
+    async def hear(self, _subject: str) -> None:
+        """Another process has added a row. Raises as `refresh`."""
+        await self.refresh()
+
+    def turn(self) -> None:
+        """Let prices begin whose time has come."""
         self._book.turn(self._clock.now())
         if self._book.version != self._told:
             self._told = self._book.version
             self._lineup.version += 1  # whoever remembers a route remembers its price
 
     async def watch(self, sleep: Callable[[float], Awaitable[None]]) -> None:
-        """Refresh every second, for ever; while the database fails, the prices that were read hold."""
-        failing = False
+        """Turn every second, for ever."""
         while True:
             await sleep(LOOK_EVERY)
-            try:
-                await self.refresh()
-                failing = False
-            except StorageUnavailable as error:
-                if not failing:
-                    LOG.warning("prices cannot be read again: %s", error.message)
-                failing = True
+            self.turn()
 
     # --- for operators
 

@@ -14,10 +14,11 @@ from dominion.rules.windows import iso
 from dominion.services.offer.explaining import Explanations
 from dominion.services.offer.routing import Route
 from dominion.services.registry.advice import NOWHERE, Advice
-from dominion.services.registry.loading import POLL_SECONDS, Loading
+from dominion.services.registry.loading import Loading
 from dominion.services.registry.validation import Told, Validation, told_of
 
 LOG = logging.getLogger("dominion.registry")
+LOOK_SECONDS = 1.0
 
 
 class Asking(NamedTuple):
@@ -90,7 +91,7 @@ class Checks:
     async def watch(self, sleep: Callable[[float], Awaitable[None]]) -> None:
         """For ever: ask those again that asked to be left alone for a while."""
         while True:
-            await sleep(POLL_SECONDS)
+            await sleep(LOOK_SECONDS)
             now = self._loading.clock.monotonic()
             for provider_id in [name for name, at in self._again.items() if at <= now]:
                 try:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 from dominion.domain.contracts import Clock, Dialect
-from dominion.domain.errors import ConfigProblem, InvalidRequest, NotFound, StorageUnavailable
+from dominion.domain.errors import ConfigProblem, InvalidRequest, NotFound
 from dominion.domain.providers import Origin, ProviderRow, Slot
 from dominion.domain.registry import Registration, SealedCredential, owner_of_provider
 from dominion.domain.stores import RegistryStore
@@ -18,7 +18,6 @@ from dominion.services.offer.lineup import Lineup
 
 LOG = logging.getLogger("dominion.registry")
 API_KEY = "api_key"
-POLL_SECONDS = 0.5
 _LONGEST_SHOWN = 80
 
 
@@ -105,20 +104,12 @@ class Loading:
         self.lineup.register(slots)
         self._version = version
 
-    async def follow(self) -> None:
-        """Load, if another process has changed something. Raises StorageUnavailable."""
+    async def hear(self, _subject: str) -> None:
+        """Another process has changed something: load. Raises StorageUnavailable; then everybody who could be asked
+        stays so."""
         if await self.store.version() != self._version:
             async with self.lock:
                 await self.load()
-
-    async def watch(self, sleep: Callable[[float], Awaitable[None]]) -> None:
-        """Follow for ever; while the database is away, everybody who can be asked stays so."""
-        while True:
-            await sleep(POLL_SECONDS)
-            try:
-                await self.follow()
-            except StorageUnavailable as error:
-                LOG.warning("The registry cannot be read: %s", error.message)
 
     async def credential(self, provider_id: str) -> SealedCredential | None:
         """A provider's sealed key."""

@@ -1,4 +1,7 @@
-"""The operator's prices in the database: rows are added and read; nothing here changes or deletes one."""
+"""The operator's prices in the database: rows are added and read; nothing here changes or deletes one.
+
+The other processes are told of each ("price").
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +14,7 @@ from dominion.domain.usage import Price
 from dominion.stores.schema.money import price_rows
 from dominion.stores.schema.registry import change_counters
 from dominion.stores.schema.tables import upsert
+from dominion.stores.sql.changes import tell
 from dominion.stores.sql.database import Database
 
 COUNTER = "prices"
@@ -45,6 +49,7 @@ class SqlPrices:
             connection.execute(NEXT, {"name": COUNTER, "value": 1})
             numbered = replace(row, number=connection.execute(NUMBER).scalar_one())
             connection.execute(ADD, _columns(numbered))
+            tell(connection, self._database.teller, "price", f"{row.provider}/{row.model}")
             return numbered
 
         return await self._database.write(work)

@@ -1,7 +1,7 @@
 """Registered providers and sealed credentials in the database. The statements of both tables are the constants below.
 
-Never sees a plain credential. Every change takes the next version number in its own transaction; of a credential the
-other processes are told, too ("credential").
+Never sees a plain credential. Every change takes the next version number in its own transaction, and the other
+processes are told of it ("registry", "credential").
 """
 
 from typing import Any
@@ -58,7 +58,16 @@ class SqlRegistry:
 
     async def put(self, registration: Registration) -> None:
         """Add it, or replace the one with its id."""
-        await self._database.write(lambda connection: _put(connection, registration))
+        values: dict[str, Any] = asdict(registration)
+        for column, field in FIELDS.items():
+            values[column] = values.pop(field)
+        values["models"] = msgspec.json.encode(registration.models).decode()
+
+        def work(connection: Connection) -> None:
+            connection.execute(PUT, values)
+            self._tell(connection, "registry", registration.id)
+
+        await self._database.write(work)
 
     async def remove(self, provider_id: str) -> bool:
         """Remove it with its credentials. Whether it was there."""
@@ -67,7 +76,7 @@ class SqlRegistry:
             if not connection.execute(REMOVE, {"id": provider_id}).rowcount:
                 return False
             connection.execute(REMOVE_CREDENTIALS, {"owner": owner_of_provider(provider_id)})
-            _count(connection)
+            self._tell(connection, "registry", provider_id)
             return True
 
         return await self._database.write(work)
@@ -86,7 +95,7 @@ class SqlRegistry:
 
         def work(connection: Connection) -> None:
             connection.execute(PUT_CREDENTIAL, asdict(credential))
-            self._tell(connection, credential.owner)
+            self._tell(connection, "credential", credential.owner)
 
         await self._database.write(work)
 
@@ -97,7 +106,7 @@ class SqlRegistry:
         def work(connection: Connection) -> bool:
             there = bool(connection.execute(SWAP_CREDENTIAL, asdict(before) | values).rowcount)
             if there:
-                self._tell(connection, after.owner)
+                self._tell(connection, "credential", after.owner)
             return there
 
         return await self._database.write(work)
@@ -108,29 +117,16 @@ class SqlRegistry:
         def work(connection: Connection) -> bool:
             there = bool(connection.execute(REMOVE_CREDENTIAL, {"owner": owner, "name": name}).rowcount)
             if there:
-                self._tell(connection, owner)
+                self._tell(connection, "credential", owner)
             return there
 
         return await self._database.write(work)
 
-    def _tell(self, connection: Connection, owner: str) -> None:
-        _count(connection)
-        tell(connection, self._database.teller, "credential", owner)
-
-
-def _put(connection: Connection, registration: Registration) -> None:
-    values: dict[str, Any] = asdict(registration)
-    for column, field in FIELDS.items():
-        values[column] = values.pop(field)
-    values["models"] = msgspec.json.encode(registration.models).decode()
-    connection.execute(PUT, values)
-    _count(connection)
+    def _tell(self, connection: Connection, topic: str, subject: str) -> None:
+        connection.execute(NEXT, {"name": COUNTER, "value": 1})
+        tell(connection, self._database.teller, topic, subject)
 
 
 def _registration(row: RowMapping) -> Registration:
     values = {FIELDS.get(column, column): value for column, value in row.items()}
     return Registration(**{**values, "models": msgspec.json.decode(row["models"], type=tuple[str, ...])})
-
-
-def _count(connection: Connection) -> None:
-    connection.execute(NEXT, {"name": COUNTER, "value": 1})
