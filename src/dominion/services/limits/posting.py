@@ -42,6 +42,7 @@ class Posting:
         self.posted = 0
         self.appended = 0
         self._failing: set[str] = set()
+        self._to_sync, self._to_post = asyncio.Event(), asyncio.Event()  # so that nobody wakes who has nothing to do
         self._tasks: list[asyncio.Task[None]] = []
         self._posting = asyncio.Lock()
         self._heard: Callable[[Sequence[UsageRow]], None] | None = None
@@ -71,29 +72,36 @@ class Posting:
     def settle(self, row: UsageRow, mark: int) -> None:
         """Record what a hold came to. Raises StorageUnavailable after having kept the row for the database."""
         self._open_holds[mark] -= 1
-        self._pending.append(row)
-        self.appended += 1
+        self._queue(row)
         self._append(row)
 
     def note(self, attempt: AttemptRecord) -> None:
         """Record an attempt that failed. Never raises: it is no charge, and no request may fail for it."""
         if self._attempts is None:
             return
-        self._pending.append(attempt)
-        self.appended += 1
+        self._queue(attempt)
         try:
             self._append(attempt)
         except StorageUnavailable as error:
             LOG.info("%s: attempt %d goes to the database only: %s", attempt.request_id, attempt.number, error.message)
+
+    def _queue(self, record: UsageRow | AttemptRecord) -> None:
+        if not self._pending:
+            self._to_post.set()
+        self._pending.append(record)
+        self.appended += 1
 
     def _append(self, record: JournalRecord) -> None:
         try:
             self._journal.append(record)
         except StorageUnavailable:
             self._crowded = True
+            self._to_post.set()
             raise
         self._records += 1
-        self._unsynced = True
+        if not self._unsynced:
+            self._unsynced = True
+            self._to_sync.set()
 
     # --- the background
 
@@ -160,7 +168,9 @@ class Posting:
 
     async def _post_always(self) -> None:
         while True:
+            await self._to_post.wait()
             await asyncio.sleep(PAUSE)
+            self._to_post.clear()
             try:
                 await self.flush()
                 self._say("database")
@@ -168,18 +178,21 @@ class Posting:
                 self._say("database", failure=error.message)
             except Exception as error:  # noqa: BLE001 - a row that cannot be posted must be seen, and tried again
                 self._say("database", failure=repr(error))
+            if self._pending or self._closed or self._crowded or self._failing:
+                self._to_post.set()
 
     async def _sync_always(self) -> None:
         while True:
+            await self._to_sync.wait()
             await asyncio.sleep(SYNC_EVERY)
-            if self._unsynced:
-                self._unsynced = False
-                try:
-                    await asyncio.to_thread(self._journal.sync)
-                    self._say("journal")
-                except StorageUnavailable as error:
-                    self._say("journal", failure=error.message)
-                    await self._mend_journal()
+            self._to_sync.clear()
+            self._unsynced = False
+            try:
+                await asyncio.to_thread(self._journal.sync)
+                self._say("journal")
+            except StorageUnavailable as error:
+                self._say("journal", failure=error.message)
+                await self._mend_journal()
 
     async def _mend_journal(self) -> None:
         """Begin a new segment, as the journal takes nothing more into one that did not reach the disk."""
@@ -191,6 +204,7 @@ class Posting:
                 self._say("journal", failure=error.message)
             else:
                 self._unsynced = True
+                self._to_sync.set()
                 return
 
     def _say(self, part: str, *, failure: str = "") -> None:
