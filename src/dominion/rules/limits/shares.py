@@ -197,15 +197,16 @@ def _limit(*limits: int | None) -> Amount:
     return Amount(*(WITHOUT_END if limit is None else limit for limit in limits))
 
 
-def quantity_of(kind: str) -> str:
-    """What a kind of refusal counts: "requests", "tokens" or "spend_nano"; empty where nothing is leased (rates)."""
-    return _NUMBERS.get(kind, ("", ""))[1]
+def counted(kind: str) -> tuple[str, str]:
+    """What a kind of refusal counts: the kind of window, and "requests", "tokens" or "spend_nano" in it; both are empty
+    where nothing is leased (rates)."""
+    return _NUMBERS.get(kind, ("", ""))
 
 
 def tell_numbers(error: LimitExceeded, taken: Mapping[WindowKey, Taken], shares: Mapping[WindowKey, Share]) -> None:
     """Complete a refusal with what all processes together have used and set aside; what this one has leased and does
     not use is neither."""
-    kind, name = _NUMBERS.get(error.kind, ("", ""))
+    kind, name = counted(error.kind)
     for key, answer in taken.items():
         scope, window, _ = key
         if window == kind and scope == (error.scope or scope) and (error.scope or scope.startswith("user:")):

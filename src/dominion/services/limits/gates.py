@@ -4,7 +4,7 @@ import asyncio
 
 from dominion.domain.allowances import NOTHING, Amount, Want
 from dominion.domain.errors import LimitExceeded
-from dominion.rules.limits.shares import quantity_of
+from dominion.rules.limits.shares import counted
 
 REFUSED = 0.1
 """Seconds for which a refusal holds for whoever needs as much, so that a flood of them does not reach the database."""
@@ -39,17 +39,17 @@ class Gate:
         why = self._why
         if arrived >= self.refused or why is None:
             return False
-        scopes = {want.window[0] for want in short.wants}
-        if why.scope not in scopes and (why.scope or not any(scope.startswith("user:") for scope in scopes)):
-            return False
-        name = quantity_of(why.kind) or "requests"
-        return bool(getattr(short.least, name) >= getattr(self._least, name))
+        used_up, name = counted(why.kind)
+        for scope, kind, _ in (want.window for want in short.wants):
+            if kind == used_up and (scope == why.scope or (not why.scope and scope.startswith("user:"))):
+                return bool(getattr(short.least, name) >= getattr(self._least, name))
+        return not used_up  # a rate has nothing to do with what the request needs
 
     def reason(self, local: LimitExceeded) -> LimitExceeded:
         """The refusal as it was, not `local`: what this process has at the moment says little about the limits. Only of
         rates, which are not leased, it says all."""
         why = self._why
-        if why is None or not quantity_of(local.kind) or not quantity_of(why.kind):
+        if why is None or "" in counted(local.kind) or "" in counted(why.kind):
             return local
         error = type(why)(
             why.message,
