@@ -1,5 +1,6 @@
 """What the program asks of psycopg itself. Needs the extra `cluster`; load it by `postgres.driver`, never directly."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -20,10 +21,22 @@ async def listen(url: URL, channel: str, heard: Callable[[], None]) -> None:
         async with await AsyncConnection.connect(autocommit=True, **there) as connection:
             await connection.execute(f'LISTEN "{channel}"'.encode())
             heard()  # what came while nobody listened
-            async for _ in connection.notifies():
-                heard()
+            while True:
+                await _readable(connection.fileno())
+                async for _ in connection.notifies(timeout=0):
+                    heard()
     except Error as error:
         raise StorageUnavailable("The connection that hears of changes is gone.") from error
+
+
+async def _readable(descriptor: int) -> None:
+    """Wait until something has come. The driver's own wait wakes ten times a second."""
+    loop, come = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(descriptor, come.set)
+    try:
+        await come.wait()
+    finally:
+        loop.remove_reader(descriptor)
 
 
 class WithoutNul(StrDumperUnknown):
