@@ -9,6 +9,7 @@ from dominion.domain.contracts import Receipt
 from dominion.domain.errors import StorageUnavailable
 from dominion.domain.records import UsageRow
 from dominion.services.limits import committing
+from dominion.services.limits import posting as posting_module
 from dominion.services.limits.committing import Committed, CommittingPosting
 from dominion.stores.memory.accounts import MemoryJournal, MemoryLedger
 from tests.services.house import END, Heard, House, Played, text_event, well
@@ -65,6 +66,22 @@ async def test_a_commit_that_takes_too_long_is_an_outage_and_the_row_comes_later
     monkeypatch.undo()
     await posting.committed("req_1")
     assert [one.id for one in await ledger.rows(user_id=None, limit=10)] == ["req_1"]
+
+
+async def test_a_gateway_that_refuses_everybody_after_a_failed_commit_finds_out_by_itself_that_it_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(posting_module, "PAUSE", 0.001)
+    posting = CommittingPosting(MemoryJournal(), SlowLedger())
+    await posting.start()
+    posting._say("database", failure="gone")  # and no row waits that could set the background going
+    assert posting.storage_failing
+    async with asyncio.timeout(5):
+        while posting.storage_failing:  # noqa: ASYNC110 - nobody says when it is over
+            await asyncio.sleep(0)
+    posting.open(hold(1))
+    posting.settle(row(1), 0)
+    await posting.close()
 
 
 class Watching(Heard):

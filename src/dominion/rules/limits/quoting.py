@@ -5,7 +5,7 @@ import msgspec
 from dominion.domain.errors import MaxCostExceeded
 from dominion.domain.usage import Price, Usage, usd
 from dominion.rules.limits.verdict import Ask
-from dominion.rules.prices.pricing import charge, worst_case
+from dominion.rules.prices.pricing import charge
 
 LIKELY_OUTPUT = 500
 """Tokens of an answer of about a page, which nobody can know before it is written."""
@@ -39,7 +39,7 @@ def quote(ask: Ask, likely_input: int, price: Price | None) -> Quote:
 
 def worst_of(ask: Ask) -> int | None:
     """The most that a request can cost, in nano-dollars; None: the price is not known."""
-    return None if ask.price is None else worst_case(ask.input_bound, ask.output_cap, ask.price, ask.choices)
+    return None if ask.price is None else ask.nano(ask.output_cap)
 
 
 def check_max_cost(ask: Ask, allowed_nano: int) -> None:

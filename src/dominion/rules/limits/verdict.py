@@ -163,7 +163,7 @@ def _affordable(nano_left: int, ask: Ask, cap: int) -> tuple[int, int]:
     """The output cap that `nano_left` pays for, and what it costs at worst."""
     assert ask.price is not None  # noqa: S101 - the callers have looked
     cap = min(cap, affordable_output(nano_left, ask.input_bound, ask.price, ask.choices))
-    return cap, worst_case(ask.input_bound, cap, ask.price, ask.choices)
+    return cap, ask.nano(cap)
 
 
 def judge_scopes(

@@ -35,7 +35,6 @@ class Posting:
         self._pending: deque[UsageRow | AttemptRecord] = deque()
         self._segment = 0
         self._records = 0
-        self._unsynced = False
         self._crowded = False  # the journal took no more: its segment must be given back as soon as it can be
         self._open_holds: dict[int, int] = {0: 0}
         self._closed: deque[tuple[int, int, int]] = deque()
@@ -86,10 +85,9 @@ class Posting:
             LOG.info("%s: attempt %d goes to the database only: %s", attempt.request_id, attempt.number, error.message)
 
     def _queue(self, record: UsageRow | AttemptRecord) -> None:
-        if not self._pending:
-            self._to_post.set()
         self._pending.append(record)
         self.appended += 1
+        self._to_post.set()
 
     def _append(self, record: JournalRecord) -> None:
         try:
@@ -99,9 +97,7 @@ class Posting:
             self._to_post.set()
             raise
         self._records += 1
-        if not self._unsynced:
-            self._unsynced = True
-            self._to_sync.set()
+        self._to_sync.set()
 
     # --- the background
 
@@ -178,15 +174,12 @@ class Posting:
                 self._say("database", failure=error.message)
             except Exception as error:  # noqa: BLE001 - a row that cannot be posted must be seen, and tried again
                 self._say("database", failure=repr(error))
-            if self._pending or self._closed or self._crowded or self._failing:
-                self._to_post.set()
 
     async def _sync_always(self) -> None:
         while True:
             await self._to_sync.wait()
             await asyncio.sleep(SYNC_EVERY)
             self._to_sync.clear()
-            self._unsynced = False
             try:
                 await asyncio.to_thread(self._journal.sync)
                 self._say("journal")
@@ -203,12 +196,13 @@ class Posting:
             except StorageUnavailable as error:
                 self._say("journal", failure=error.message)
             else:
-                self._unsynced = True
                 self._to_sync.set()
                 return
 
     def _say(self, part: str, *, failure: str = "") -> None:
-        """One log line per change of state, however long it lasts."""
+        """One log line per change of state, however long it lasts. Whoever tells of a failure has it tried again."""
+        if failure:
+            self._to_post.set()
         if failure and part not in self._failing:
             self._failing.add(part)
             LOG.error("the %s is failing: %s", part, failure)
